@@ -1,0 +1,1 @@
+//! The secsipid module of Kamailio.
