@@ -28,7 +28,9 @@ impl CertVerify {
         if bits & !Self::ALL != 0 {
             return Err(Error::new(
                 Code::Generic,
-                format!("CertVerify={bits} has a bit that means nothing: it is a sum of 1 (time), 2 (system CAs), 4 (CertCAFile), 8 (CertCAInter), 16 (CertCRLFile), 32 (time only)"),
+                format!(
+                    "CertVerify={bits} has a bit that means nothing: it is a sum of 1 (time), 2 (system CAs), 4 (CertCAFile), 8 (CertCAInter), 16 (CertCRLFile), 32 (time only)"
+                ),
             ));
         }
         Ok(Self(bits))

@@ -51,3 +51,133 @@ pub struct Config {
     /// Proxy for downloads, a URL; empty for none but the environment's.
     pub http_proxy: String,
 }
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            expire: DEFAULT_EXPIRE,
+            clock_skew: DEFAULT_CLOCK_SKEW,
+            timeout: DEFAULT_TIMEOUT,
+            cache_expire: DEFAULT_CACHE_EXPIRE,
+            cache_dir: PathBuf::new(),
+            cache_size: DEFAULT_CACHE_SIZE,
+            x5u: String::new(),
+            cert_verify: CertVerify::NONE,
+            ca_file: PathBuf::new(),
+            inter_file: PathBuf::new(),
+            crl_file: PathBuf::new(),
+            http_ca_file: PathBuf::new(),
+            http_proxy: String::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Sets one of the stock library's options from `name=value` (`libopt`): CacheDirPath,
+    /// CacheExpires, CertVerify, CertCAFile, CertCAInter, CertCRLFile.
+    ///
+    /// # Errors
+    /// [`Code::Generic`] for an unknown name, no `=`, or no number where one is due.
+    pub fn set_option(&mut self, name_value: &str) -> Result<()> {
+        let Some((name, value)) = name_value.split_once('=') else {
+            return Err(wrong(format!("libopt \"{name_value}\" is no name=value")));
+        };
+        match name {
+            "CacheDirPath" => self.cache_dir = value.into(),
+            "CacheExpires" => self.cache_expire = number(name, value)?,
+            "CertVerify" => self.cert_verify = CertVerify::new(number(name, value)?)?,
+            "CertCAFile" => self.ca_file = value.into(),
+            "CertCAInter" => self.inter_file = value.into(),
+            "CertCRLFile" => self.crl_file = value.into(),
+            _ => {
+                return Err(wrong(format!(
+                    "libopt \"{name}\" is unknown: there are CacheDirPath, CacheExpires, CertVerify, CertCAFile, CertCAInter, CertCRLFile"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks everything that can be wrong before the first call: ranges, and the files that the
+    /// settings name. Opens no socket.
+    ///
+    /// # Errors
+    /// The first setting that can't work; the message names it by its Kamailio parameter.
+    pub fn validate(&self) -> Result<()> {
+        if self.timeout == 0 || self.timeout > MAX_TIMEOUT {
+            return Err(wrong(format!(
+                "timeout {} is not from 1 to {MAX_TIMEOUT} seconds",
+                self.timeout
+            )));
+        }
+        if self.cache_size == 0 || self.cache_size > MAX_CACHE_SIZE {
+            return Err(wrong(format!(
+                "cache_size {} is not from 1 to {MAX_CACHE_SIZE} certificates",
+                self.cache_size
+            )));
+        }
+        if !self.cache_dir.as_os_str().is_empty() && !self.cache_dir.is_dir() {
+            return Err(wrong(format!(
+                "cache_dir \"{}\" is no folder: create it, writable by the user that Kamailio runs as",
+                self.cache_dir.display()
+            )));
+        }
+        if !self.x5u.is_empty() {
+            crate::sign::valid_x5u(&self.x5u)
+                .map_err(|e| wrong(format!("x5u: {}", e.message())))?;
+        }
+        crate::fetch::check_settings(self)?;
+        crate::trust::Trust::new(self).load()
+    }
+}
+
+fn wrong(message: String) -> Error {
+    Error::new(Code::Generic, message)
+}
+
+fn number(name: &str, value: &str) -> Result<u32> {
+    value.trim().parse().map_err(|_| {
+        wrong(format!("libopt {name}=\"{value}\" is no number from 0 to {}", u32::MAX))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_set_or_refused_by_name() {
+        let mut config = Config::default();
+        config.set_option("CertVerify=4").unwrap();
+        config.set_option("CertCAFile=/etc/a=b.pem").unwrap();
+        assert_eq!(config.cert_verify.bits(), 4);
+        assert_eq!(config.ca_file, PathBuf::from("/etc/a=b.pem"));
+        for (option, text) in [
+            ("CertVerfy=1", "CertVerfy"),
+            ("CertVerify", "name=value"),
+            ("CertVerify=x", "no number"),
+            ("CertVerify=64", "CertVerify=64"),
+            ("CacheExpires=-1", "no number"),
+        ] {
+            let error = config.set_option(option).unwrap_err();
+            assert!(error.message().contains(text), "{option}: {error}");
+        }
+        assert_eq!(config.cert_verify.bits(), 4);
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        for (config, text) in [
+            (Config { timeout: 0, ..Config::default() }, "timeout 0"),
+            (Config { cache_size: 0, ..Config::default() }, "cache_size 0"),
+            (Config { cache_dir: "/nonexistent".into(), ..Config::default() }, "cache_dir"),
+            (Config { x5u: "ftp://a/b".into(), ..Config::default() }, "x5u"),
+            (Config { http_proxy: "::".into(), ..Config::default() }, "http_proxy"),
+            (Config { http_ca_file: "/nonexistent".into(), ..Config::default() }, "http_ca_file"),
+        ] {
+            let error = config.validate().unwrap_err();
+            assert!(error.message().contains(text), "{text}: {error}");
+        }
+        Config::default().validate().unwrap();
+    }
+}

@@ -1,7 +1,34 @@
 //! STIR/SHAKEN: PASSporTs (RFC 8225, RFC 8588), the Identity header field (RFC 8224), signing,
 //! verifying, and the certificates behind them (RFC 8226).
+//!
+//! [`Signer`] is the authentication service, [`Verifier`] the verification service; [`Config`]
+//! sets both up. Neither opens a socket or starts a thread before a certificate has to be
+//! downloaded, so a server may make them before or after it forks.
 #![forbid(unsafe_code)]
 
+pub mod cert;
+mod cert_verify;
+mod clock;
+mod config;
+mod credentials;
 mod error;
+mod fetch;
+mod file;
+pub mod identity;
+mod json;
+pub mod key;
+pub mod passport;
+mod sign;
+mod store;
+pub mod tn;
+pub mod trust;
+mod verify;
 
+pub use cert_verify::CertVerify;
+pub use clock::{Clock, SystemClock};
+pub use config::Config;
 pub use error::{Code, Error, Result};
+pub use fetch::{Fetch, HttpFetcher};
+pub use passport::Claims;
+pub use sign::{Call, PrivateKey, Signer};
+pub use verify::{CheckOptions, PublicKey, Report, Verifier};

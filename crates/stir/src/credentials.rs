@@ -1,0 +1,187 @@
+//! Public keys and certificates by URL, path or text: parsed once, and vouched for.
+
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::fetch::Fetch;
+use crate::file::Files;
+use crate::key::Credential;
+use crate::store::Store;
+use crate::trust::Trust;
+use aws_lc_rs::digest::{SHA256, digest};
+use lru::LruCache;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Keys given as text that are remembered: as many as a script may hold.
+const MAX_TEXTS: usize = 64;
+
+/// A credential and what the trust anchors said of it.
+struct Vouched {
+    credential: Arc<Credential>,
+    /// Until when the verdict holds (Unix seconds), and under which [`Trust::generation`].
+    verdict: Mutex<Option<(i64, u64)>>,
+}
+
+impl Vouched {
+    fn parse(text: &[u8]) -> Result<Self> {
+        let credential = Arc::new(Credential::from_pem(text)?);
+        Ok(Self { credential, verdict: Mutex::new(None) })
+    }
+}
+
+/// A downloaded certificate in memory.
+struct Downloaded {
+    vouched: Arc<Vouched>,
+    /// Until when it may be used (Unix seconds).
+    until: i64,
+}
+
+/// Where verifying keys come from.
+pub(crate) struct Credentials {
+    trust: Trust,
+    /// Whether anything at all is checked of a certificate.
+    checked: bool,
+    fetcher: Box<dyn Fetch>,
+    store: Option<Store>,
+    /// Seconds that a download is kept in memory.
+    expire: i64,
+    size: usize,
+    downloads: Mutex<LruCache<String, Downloaded>>,
+    files: Files<Vouched>,
+    texts: Mutex<LruCache<Vec<u8>, Arc<Vouched>>>,
+}
+
+impl Credentials {
+    pub(crate) fn new(config: &Config, fetcher: Box<dyn Fetch>) -> Self {
+        Self {
+            trust: Trust::new(config),
+            checked: config.cert_verify.bits() != 0,
+            fetcher,
+            store: Store::new(&config.cache_dir, config.cache_expire),
+            expire: config.cache_expire.into(),
+            size: usize::try_from(config.cache_size).unwrap_or(usize::MAX),
+            downloads: Mutex::new(LruCache::unbounded()),
+            files: Files::new(),
+            texts: Mutex::new(LruCache::unbounded()),
+        }
+    }
+
+    /// The key at a path, or at a `file://` or HTTP URL.
+    pub(crate) fn by_location(&self, location: &str, now: i64) -> Result<Arc<Credential>> {
+        if location.starts_with("http://") || location.starts_with("https://") {
+            return self.by_url(location, now);
+        }
+        self.vouch(&*self.files.get(location, Vouched::parse)?, now)
+    }
+
+    /// The key in a PEM text.
+    pub(crate) fn by_text(&self, text: &str, now: i64) -> Result<Arc<Credential>> {
+        let name = digest(&SHA256, text.as_bytes()).as_ref().to_vec();
+        let known = lock(&self.texts).get(&name).map(Arc::clone);
+        let vouched = match known {
+            Some(vouched) => vouched,
+            None => {
+                let vouched = Arc::new(Vouched::parse(text.as_bytes())?);
+                put(&mut lock(&self.texts), name, Arc::clone(&vouched), MAX_TEXTS);
+                vouched
+            }
+        };
+        self.vouch(&vouched, now)
+    }
+
+    /// The key of the certificate at a URL: from memory, the folder, or its server.
+    pub(crate) fn by_url(&self, url: &str, now: i64) -> Result<Arc<Credential>> {
+        let known = match lock(&self.downloads).get(url) {
+            Some(found) if now < found.until => Some(Arc::clone(&found.vouched)),
+            _ => None,
+        };
+        let vouched = match known {
+            Some(vouched) => vouched,
+            None => self.load(url, now)?,
+        };
+        self.vouch(&vouched, now)
+    }
+
+    /// The text at a URL: from the folder, or its server.
+    pub(crate) fn text(&self, url: &str, now: i64) -> Result<Vec<u8>> {
+        if let Some((text, _)) = self.stored(url, now) {
+            return Ok(text);
+        }
+        let text = self.fetcher.fetch(url)?;
+        if let Ok(vouched) = Vouched::parse(&text) {
+            self.keep(url, &text, &vouched, now);
+        }
+        Ok(text)
+    }
+
+    fn load(&self, url: &str, now: i64) -> Result<Arc<Vouched>> {
+        if let Some((text, until)) = self.stored(url, now)
+            && let Ok(vouched) = Vouched::parse(&text)
+        {
+            return Ok(self.remember(url, vouched, until, now));
+        }
+        let text = self.fetcher.fetch(url)?;
+        let vouched = Vouched::parse(&text)
+            .map_err(|e| Error::new(e.code(), format!("\"{url}\": {}", e.message())))?;
+        self.keep(url, &text, &vouched, now);
+        Ok(self.remember(url, vouched, now.saturating_add(self.expire), now))
+    }
+
+    fn stored(&self, url: &str, now: i64) -> Option<(Vec<u8>, i64)> {
+        self.store.as_ref()?.get(url, now)
+    }
+
+    /// Puts what parsed, and has not expired, into the folder.
+    fn keep(&self, url: &str, text: &[u8], vouched: &Vouched, now: i64) {
+        if let Some(store) = &self.store
+            && now < not_after(&vouched.credential)
+        {
+            store.put(url, text);
+        }
+    }
+
+    /// Keeps it in memory, never past its notAfter.
+    fn remember(&self, url: &str, vouched: Vouched, until: i64, now: i64) -> Arc<Vouched> {
+        let until = until.min(not_after(&vouched.credential));
+        let vouched = Arc::new(vouched);
+        if now < until {
+            let entry = Downloaded { vouched: Arc::clone(&vouched), until };
+            put(&mut lock(&self.downloads), url.to_owned(), entry, self.size);
+        }
+        vouched
+    }
+
+    /// The credential, if the trust anchors vouch for it, now or by a verdict that still holds.
+    fn vouch(&self, vouched: &Vouched, now: i64) -> Result<Arc<Credential>> {
+        if self.checked {
+            let Some(chain) = &vouched.credential.chain else {
+                return Err(Error::new(
+                    Code::CertFormat,
+                    "a bare public key can't be checked against trust anchors: give a certificate, or set CertVerify=0",
+                ));
+            };
+            let generation = self.trust.generation();
+            let mut verdict = lock(&vouched.verdict);
+            let holds = verdict.is_some_and(|(until, under)| now < until && under == generation);
+            if !holds {
+                *verdict = None;
+                *verdict = Some((self.trust.verify(chain, now)?, generation));
+            }
+        }
+        Ok(Arc::clone(&vouched.credential))
+    }
+}
+
+fn not_after(credential: &Credential) -> i64 {
+    credential.chain.as_ref().map_or(i64::MAX, |chain| chain.leaf().not_after())
+}
+
+fn put<K: std::hash::Hash + Eq, V>(cache: &mut LruCache<K, V>, key: K, value: V, size: usize) {
+    cache.put(key, value);
+    if cache.len() > size {
+        cache.pop_lru();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

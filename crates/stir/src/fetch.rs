@@ -1,0 +1,172 @@
+//! Downloads over HTTP(S): one total timeout, no redirects, a bounded body.
+
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::file::MAX_LEN;
+use nix::sys::signal::{SigSet, SigmaskHow};
+use reqwest::blocking::{Client, ClientBuilder};
+use reqwest::{Certificate, Proxy, Url, redirect};
+use std::io::Read;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Gets what a URL names. Front ends bring their own where downloads go another way.
+pub trait Fetch: Send + Sync {
+    /// The body of a 200 answer.
+    ///
+    /// # Errors
+    /// [`Code::HttpUrl`], [`Code::HttpGet`], [`Code::HttpStatus`], [`Code::HttpBody`].
+    fn fetch(&self, url: &str) -> Result<Vec<u8>>;
+}
+
+/// reqwest's blocking client, made at the first download in the process that downloads.
+pub struct HttpFetcher {
+    config: Config,
+    /// With the process it was made in: a client that lived before a fork hangs for ever.
+    client: Mutex<Option<(u32, Client)>>,
+}
+
+impl HttpFetcher {
+    /// Opens no socket and starts no thread.
+    pub fn new(config: &Config) -> Self {
+        Self { config: config.clone(), client: Mutex::new(None) }
+    }
+
+    fn client(&self) -> Result<Client> {
+        let pid = std::process::id();
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((owner, client)) = &*client
+            && *owner == pid
+        {
+            return Ok(client.clone());
+        }
+        // Dropping one of another process would wait for a thread that is not here.
+        std::mem::forget(client.take());
+        let built = without_signals(|| {
+            builder(&self.config)?.build().map_err(|e| {
+                Error::new(Code::HttpGet, format!("the HTTP client can't start: {}", reasons(&e)))
+            })
+        })?;
+        *client = Some((pid, built.clone()));
+        Ok(built)
+    }
+}
+
+impl Fetch for HttpFetcher {
+    fn fetch(&self, url: &str) -> Result<Vec<u8>> {
+        let parsed = parse_url(url)?;
+        let client = self.client()?;
+        let limit = Duration::from_secs(self.config.timeout.into());
+        let deadline = Instant::now() + limit;
+        let response = client.get(parsed).timeout(limit).send().map_err(|e| {
+            let why = if e.is_timeout() {
+                format!("no answer in {} s", self.config.timeout)
+            } else {
+                reasons(&e)
+            };
+            Error::new(Code::HttpGet, format!("\"{url}\" can't be fetched: {why}"))
+        })?;
+        if response.status() != reqwest::StatusCode::OK {
+            return Err(Error::new(
+                Code::HttpStatus,
+                format!(
+                    "\"{url}\" answers {}, not 200 (redirects are not followed)",
+                    response.status()
+                ),
+            ));
+        }
+        read_body(response, deadline)
+            .map_err(|why| Error::new(Code::HttpBody, format!("\"{url}\" {why}")))
+    }
+}
+
+/// Reads up to [`MAX_LEN`] octets until the deadline.
+fn read_body(mut body: impl Read, deadline: Instant) -> std::result::Result<Vec<u8>, String> {
+    let mut read = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let count = body
+            .read(&mut buffer)
+            .map_err(|e| format!("breaks off after {} octets: {e}", read.len()))?;
+        if count == 0 {
+            return Ok(read);
+        }
+        read.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        if read.len() > MAX_LEN {
+            return Err(format!("has more than {MAX_LEN} octets"));
+        }
+        if Instant::now() > deadline {
+            return Err(format!("is not read in time: {} octets came", read.len()));
+        }
+    }
+}
+
+/// The URL, if it is one that is fetched at all.
+fn parse_url(url: &str) -> Result<Url> {
+    let wrong = |why: &str| Error::new(Code::HttpUrl, format!("\"{}\" {why}", url.escape_debug()));
+    let parsed = Url::parse(url).map_err(|e| wrong(&format!("is no URL: {e}")))?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Err(wrong("is not fetched: only http:// and https:// are"));
+    }
+    Ok(parsed)
+}
+
+/// Refuses settings that the client could not be made with.
+pub(crate) fn check_settings(config: &Config) -> Result<()> {
+    builder(config).map(drop)
+}
+
+fn builder(config: &Config) -> Result<ClientBuilder> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("secsipid-rs/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .timeout(Duration::from_secs(config.timeout.into()));
+    if !config.http_proxy.is_empty() {
+        let proxy = Proxy::all(&config.http_proxy).map_err(|e| {
+            Error::new(
+                Code::Generic,
+                format!("http_proxy \"{}\" is no URL: {}", config.http_proxy, reasons(&e)),
+            )
+        })?;
+        builder = builder.proxy(proxy);
+    }
+    if !config.http_ca_file.as_os_str().is_empty() {
+        let wrong = |why: &str| {
+            Error::new(
+                Code::Generic,
+                format!("http_ca_file \"{}\": {why}", config.http_ca_file.display()),
+            )
+        };
+        let text = std::fs::read(&config.http_ca_file).map_err(|e| wrong(&e.to_string()))?;
+        let roots = Certificate::from_pem_bundle(&text).map_err(|e| wrong(&reasons(&e)))?;
+        if roots.is_empty() {
+            return Err(wrong("there is no PEM certificate in it"));
+        }
+        builder = builder.tls_certs_only(roots);
+    }
+    Ok(builder)
+}
+
+/// Runs with all signals blocked, so that the threads it starts never take one: they are the
+/// host's.
+fn without_signals<T>(run: impl FnOnce() -> T) -> T {
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+    let result = run();
+    if let Ok(before) = before {
+        // It was in force before, so it can be again.
+        let _ = before.thread_set_mask();
+    }
+    result
+}
+
+/// An error with its causes: the outermost alone says only "error sending request".
+fn reasons(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

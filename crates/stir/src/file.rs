@@ -1,0 +1,109 @@
+//! Files that are parsed once, and again when they change.
+
+use crate::error::{Code, Error, Result};
+use lru::LruCache;
+use std::fs::{self, File, Metadata};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Largest key or certificate file, and largest download, in octets: a chain of three is about
+/// 3 KiB, the largest in the field 8 KiB.
+pub const MAX_LEN: usize = 64 * 1024;
+
+/// Files remembered. A provider has a key for each of its domains; an entry is a few KiB.
+const MAX_FILES: usize = 1024;
+
+/// What tells that a file has changed. ctime too: a tool that restores mtime can't restore that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// What was parsed from files, by path.
+pub(crate) struct Files<T> {
+    parsed: Mutex<LruCache<String, (Stamp, Arc<T>)>>,
+}
+
+impl<T> Files<T> {
+    pub(crate) fn new() -> Self {
+        Self { parsed: Mutex::new(LruCache::unbounded()) }
+    }
+
+    /// What this file holds: as parsed before if it has not changed since.
+    pub(crate) fn get(&self, path: &str, parse: fn(&[u8]) -> Result<T>) -> Result<Arc<T>> {
+        let path = path.strip_prefix("file://").unwrap_or(path);
+        let metadata = fs::metadata(path).map_err(|e| unreadable(path, &e.to_string()))?;
+        // Taken before the file is read: a change in between shows the next time.
+        let stamp = Stamp::of(&metadata);
+        if let Some((known, value)) = self.lock().get(path)
+            && *known == stamp
+        {
+            return Ok(Arc::clone(value));
+        }
+        let text = read(path, &metadata)?;
+        let value = parse(&text)
+            .map(Arc::new)
+            .map_err(|e| Error::new(e.code(), format!("file \"{path}\": {}", e.message())))?;
+        let mut parsed = self.lock();
+        parsed.put(path.to_owned(), (stamp, Arc::clone(&value)));
+        if parsed.len() > MAX_FILES {
+            parsed.pop_lru();
+        }
+        Ok(value)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<String, (Stamp, Arc<T>)>> {
+        self.parsed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a regular file of at most [`MAX_LEN`] octets.
+fn read(path: &str, metadata: &Metadata) -> Result<Vec<u8>> {
+    if !metadata.is_file() {
+        // A pipe would block the process, a device might never end.
+        let kind = if metadata.is_dir() { "a directory" } else { "no regular file" };
+        return Err(unreadable(path, &format!("it is {kind}")));
+    }
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_LEN as u64 + 1).read_to_end(&mut text))
+        .map_err(|e| unreadable(path, &e.to_string()))?;
+    if text.len() > MAX_LEN {
+        return Err(unreadable(path, &format!("it has more than {MAX_LEN} octets")));
+    }
+    Ok(text)
+}
+
+/// Reads a whole regular file of at most [`MAX_LEN`] octets.
+pub(crate) fn read_path(path: &Path) -> Result<(Stamp, Vec<u8>)> {
+    let name = path.to_string_lossy();
+    let metadata = fs::metadata(path).map_err(|e| unreadable(&name, &e.to_string()))?;
+    Ok((Stamp::of(&metadata), read(&name, &metadata)?))
+}
+
+fn unreadable(path: &str, why: &str) -> Error {
+    let shown = if path.is_empty() {
+        "no file is named".to_owned()
+    } else {
+        format!("file \"{path}\" can't be read: {why}")
+    };
+    Error::new(Code::FileRead, shown)
+}

@@ -1,0 +1,226 @@
+//! ES256 keys (RFC 7518 §3.4): read from PEM once, then used many times.
+
+use crate::cert::Chain;
+use crate::error::{Code, Error, Result};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, ParsedPublicKey,
+};
+use p256::SecretKey;
+use p256::elliptic_curve::sec1::ToSec1Point;
+use p256::elliptic_curve::zeroize::Zeroizing;
+use p256::pkcs8::spki::SubjectPublicKeyInfoRef;
+use p256::pkcs8::{DecodePrivateKey, ObjectIdentifier, PrivateKeyInfoRef};
+use rustls_pki_types::pem::{PemObject, SectionKind};
+
+/// Octets of an ES256 signature: R and S of 32 each, never DER.
+pub const SIGNATURE_LEN: usize = 64;
+
+/// A private P-256 key that signs.
+#[derive(Debug)]
+pub struct SigningKey(EcdsaKeyPair);
+
+impl SigningKey {
+    /// Reads the first private key of a PEM text: SEC1 (`EC PRIVATE KEY`) or PKCS#8
+    /// (`PRIVATE KEY`). Other blocks (EC PARAMETERS, a certificate) are passed over.
+    ///
+    /// # Errors
+    /// [`Code::KeyFormat`] if there is none, or it is not P-256; [`Code::KeyInvalid`] if its DER
+    /// makes no sense. Nothing of the key is in the message.
+    pub fn from_pem(text: &[u8]) -> Result<Self> {
+        let mut others = Vec::new();
+        for (kind, der) in blocks(text) {
+            let der = Zeroizing::new(der);
+            match kind {
+                SectionKind::EcPrivateKey => return Self::from_secret(&sec1(&der)?),
+                SectionKind::PrivateKey => return Self::from_secret(&pkcs8(&der)?),
+                SectionKind::RsaPrivateKey => {
+                    return Err(Error::new(
+                        Code::KeyFormat,
+                        "the private key is RSA: ES256 needs an EC key on P-256",
+                    ));
+                }
+                other => others.push(name(other)),
+            }
+        }
+        let hint = if contains(text, b"ENCRYPTED") {
+            "; an encrypted key can't be used: decrypt it (openssl pkey)"
+        } else {
+            ""
+        };
+        Err(Error::new(
+            Code::KeyFormat,
+            format!(
+                "there is no PEM private key (EC PRIVATE KEY or PRIVATE KEY) in it, {}{hint}",
+                found(&others)
+            ),
+        ))
+    }
+
+    fn from_secret(secret: &SecretKey) -> Result<Self> {
+        let point = secret.public_key().to_sec1_point(false);
+        EcdsaKeyPair::from_private_key_and_public_key(
+            &ECDSA_P256_SHA256_FIXED_SIGNING,
+            &Zeroizing::new(secret.to_bytes()),
+            point.as_bytes(),
+        )
+        .map(Self)
+        .map_err(|e| Error::new(Code::KeyInvalid, format!("the private key can't be used: {e}")))
+    }
+
+    /// Signs; the nonce comes from the library's generator, which notices a fork.
+    ///
+    /// # Errors
+    /// [`Code::SignatureFailure`] if the library refuses.
+    pub fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_LEN]> {
+        self.0
+            .sign(&SystemRandom::new(), message)
+            .ok()
+            .and_then(|signature| signature.as_ref().try_into().ok())
+            .ok_or_else(|| {
+                Error::new(Code::SignatureFailure, "signing failed in the cryptography library")
+            })
+    }
+}
+
+fn sec1(der: &[u8]) -> Result<SecretKey> {
+    SecretKey::from_sec1_der(der).map_err(|e| {
+        // A named curve that is not P-256 is the likeliest reason.
+        if contains(der, &[0xa0]) && !contains(der, P256_OID_DER) {
+            not_p256()
+        } else {
+            Error::new(Code::KeyInvalid, format!("the EC PRIVATE KEY makes no sense: {e}"))
+        }
+    })
+}
+
+fn pkcs8(der: &[u8]) -> Result<SecretKey> {
+    let info = PrivateKeyInfoRef::try_from(der).map_err(|e| {
+        Error::new(Code::KeyInvalid, format!("the PRIVATE KEY makes no sense: {e}"))
+    })?;
+    if info.algorithm.oid != ID_EC_PUBLIC_KEY
+        || info.algorithm.parameters_oid().ok() != Some(P256_OID)
+    {
+        return Err(not_p256());
+    }
+    SecretKey::from_pkcs8_der(der)
+        .map_err(|e| Error::new(Code::KeyInvalid, format!("the PRIVATE KEY makes no sense: {e}")))
+}
+
+fn not_p256() -> Error {
+    Error::new(Code::KeyFormat, "the private key is not on P-256 (prime256v1), which ES256 needs")
+}
+
+const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P256_OID_DER: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+
+/// A public P-256 key that verifies.
+#[derive(Debug)]
+pub struct VerifyingKey(ParsedPublicKey);
+
+impl VerifyingKey {
+    /// From an uncompressed point (65 octets, SEC1 §2.3.3).
+    ///
+    /// # Errors
+    /// [`Code::CertInvalid`] if it is not on the curve.
+    pub fn from_point(point: &[u8]) -> Result<Self> {
+        ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map(Self).map_err(|e| {
+            Error::new(Code::CertInvalid, format!("the public key is no point on P-256: {e}"))
+        })
+    }
+
+    /// From a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7).
+    ///
+    /// # Errors
+    /// [`Code::CertInvalid`] if it is not DER, [`Code::CertNotEc`] for another kind of key.
+    pub fn from_spki(der: &[u8]) -> Result<Self> {
+        let spki = SubjectPublicKeyInfoRef::try_from(der).map_err(|e| {
+            Error::new(Code::CertInvalid, format!("the PUBLIC KEY makes no sense: {e}"))
+        })?;
+        if spki.algorithm.oid != ID_EC_PUBLIC_KEY
+            || spki.algorithm.parameters_oid().ok() != Some(P256_OID)
+        {
+            return Err(Error::new(
+                Code::CertNotEc,
+                format!(
+                    "the public key ({}) is not on P-256 (prime256v1), which ES256 needs",
+                    spki.algorithm.oid
+                ),
+            ));
+        }
+        Self::from_point(spki.subject_public_key.raw_bytes())
+    }
+
+    /// Whether this is the signature of this message; `signature` is 64 octets, R‖S.
+    pub fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_LEN]) -> bool {
+        self.0.verify_sig(message, signature).is_ok()
+    }
+}
+
+/// What verifies a token: a key, with the certificates it came in.
+#[derive(Debug)]
+pub struct Credential {
+    /// The key.
+    pub key: VerifyingKey,
+    /// The signer's certificate and what followed it; `None` for a bare public key.
+    pub chain: Option<Chain>,
+}
+
+impl Credential {
+    /// Reads a PEM text: a certificate (the signer's first, intermediates may follow), or a
+    /// `PUBLIC KEY`. Private keys beside them are passed over.
+    ///
+    /// # Errors
+    /// [`Code::CertFormat`] if there is neither; the codes of what is wrong with it.
+    pub fn from_pem(text: &[u8]) -> Result<Self> {
+        let mut others = Vec::new();
+        for (kind, der) in blocks(text) {
+            match kind {
+                SectionKind::Certificate => {
+                    let chain = Chain::from_pem(text)?;
+                    let key = VerifyingKey::from_point(chain.leaf().public_key_sec1()?)?;
+                    return Ok(Self { key, chain: Some(chain) });
+                }
+                SectionKind::PublicKey => {
+                    return Ok(Self { key: VerifyingKey::from_spki(&der)?, chain: None });
+                }
+                other => others.push(name(other)),
+            }
+        }
+        Err(Error::new(
+            Code::CertFormat,
+            format!("there is no PEM certificate or public key in it, {}", found(&others)),
+        ))
+    }
+}
+
+/// The PEM blocks of a text that can be read.
+fn blocks(text: &[u8]) -> impl Iterator<Item = (SectionKind, Vec<u8>)> {
+    <(SectionKind, Vec<u8>)>::pem_slice_iter(text).map_while(std::result::Result::ok)
+}
+
+fn found(kinds: &[&str]) -> String {
+    if kinds.is_empty() {
+        "nor any other PEM block".into()
+    } else {
+        format!("only {}", kinds.join(", "))
+    }
+}
+
+fn name(kind: SectionKind) -> &'static str {
+    match kind {
+        SectionKind::Certificate => "CERTIFICATE",
+        SectionKind::PublicKey => "PUBLIC KEY",
+        SectionKind::PrivateKey => "PRIVATE KEY",
+        SectionKind::EcPrivateKey => "EC PRIVATE KEY",
+        SectionKind::RsaPrivateKey => "RSA PRIVATE KEY",
+        SectionKind::Crl => "X509 CRL",
+        SectionKind::Csr => "CERTIFICATE REQUEST",
+        _ => "a block of another kind",
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}

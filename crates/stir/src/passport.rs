@@ -1,0 +1,297 @@
+//! The PASSporT (RFC 8225) of SHAKEN (RFC 8588): its JOSE header, its claims, its text.
+
+use crate::error::{Code, Error, Result};
+use crate::json;
+use crate::tn;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+/// The only algorithm there is (RFC 8225 §4.1, §8.3.1): never taken from a token.
+pub(crate) const ALG: &str = "ES256";
+/// The only type there is (RFC 8225 §4.2).
+pub(crate) const TYP: &str = "passport";
+/// The PASSporT extension that is verified (RFC 8588).
+pub(crate) const PPT: &str = "shaken";
+
+/// base64url without padding, as JWS writes it (RFC 7515 §2); refuses padding, whitespace and
+/// trailing bits.
+pub(crate) fn decode(part: &str, code: Code, what: &str) -> Result<Vec<u8>> {
+    URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|e| Error::new(code, format!("the {what} is no base64url without padding: {e}")))
+}
+
+pub(crate) fn encode(octets: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(octets)
+}
+
+/// What a JOSE header says; a member that is missing is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JoseHeader {
+    /// Signature algorithm.
+    pub alg: String,
+    /// PASSporT extension.
+    pub ppt: String,
+    /// Media type.
+    pub typ: String,
+    /// Where the certificate is.
+    pub x5u: String,
+}
+
+impl JoseHeader {
+    /// Parses the first part of a token.
+    ///
+    /// # Errors
+    /// [`Code::HeaderParse`], or the code of a member that is no string; a `crit` member
+    /// (RFC 7515 §4.1.11), since no extension of it is known here.
+    pub fn parse(part: &str) -> Result<Self> {
+        let octets = decode(part, Code::HeaderParse, "JOSE header")?;
+        let object = json::object(&octets, Code::HeaderParse, "JOSE header")?;
+        if object.contains_key("crit") {
+            return Err(Error::new(
+                Code::HeaderParse,
+                "the JOSE header has crit, which asks for extensions that nothing here knows",
+            ));
+        }
+        let member = |name: &str, code| match object.get(name) {
+            None => Ok(String::new()),
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(_) => Err(Error::new(code, format!("{name} in the JOSE header is no string"))),
+        };
+        Ok(Self {
+            alg: member("alg", Code::HeaderAlg)?,
+            ppt: member("ppt", Code::HeaderPpt)?,
+            typ: member("typ", Code::HeaderTyp)?,
+            x5u: member("x5u", Code::HeaderX5u)?,
+        })
+    }
+
+    /// Refuses all but `{"alg":"ES256","ppt":"shaken","typ":"passport","x5u":…}`.
+    ///
+    /// # Errors
+    /// The code of the member that is missing or wrong.
+    pub fn check(&self) -> Result<()> {
+        expect("alg", &self.alg, ALG, Code::HeaderAlg)?;
+        expect("typ", &self.typ, TYP, Code::HeaderTyp)?;
+        expect("ppt", &self.ppt, PPT, Code::HeaderPpt)?;
+        if self.x5u.is_empty() {
+            return Err(Error::new(Code::HeaderX5u, "x5u is missing in the JOSE header"));
+        }
+        Ok(())
+    }
+}
+
+fn expect(name: &str, value: &str, expected: &str, code: Code) -> Result<()> {
+    if value == expected {
+        Ok(())
+    } else if value.is_empty() {
+        Err(Error::new(code, format!("{name} is missing in the JOSE header")))
+    } else {
+        Err(Error::new(code, format!("{name} in the JOSE header is {value:?}, not {expected:?}")))
+    }
+}
+
+/// The claims of a SHAKEN PASSporT.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// Attestation: A, B or C.
+    pub attest: String,
+    /// The caller: a telephone number, or a URI.
+    pub orig: String,
+    /// The called: telephone numbers, then URIs.
+    pub dest: Vec<String>,
+    /// When it was signed, seconds since 1970.
+    pub iat: i64,
+    /// Where the call entered the network: opaque, mostly a UUID.
+    pub origid: String,
+}
+
+impl Claims {
+    /// Parses the second part of a token.
+    ///
+    /// # Errors
+    /// [`Code::PayloadParse`]: no JSON object, a claim missing or of the wrong kind.
+    pub fn parse(part: &str) -> Result<Self> {
+        if part.is_empty() {
+            return Err(wrong("the payload is empty"));
+        }
+        let octets = decode(part, Code::PayloadParse, "payload")?;
+        let object = json::object(&octets, Code::PayloadParse, "payload")?;
+        let attest = text(&object, "attest")?;
+        check_attest(attest)?;
+        let iat = object
+            .get("iat")
+            .ok_or_else(|| missing("iat"))?
+            .as_i64()
+            .ok_or_else(|| wrong("iat is no integer"))?;
+        let origid = text(&object, "origid")?;
+        if origid.is_empty() {
+            return Err(wrong("origid is empty"));
+        }
+        Ok(Self {
+            attest: attest.to_owned(),
+            orig: parse_orig(claim(&object, "orig")?)?,
+            dest: parse_dest(claim(&object, "dest")?)?,
+            iat,
+            origid: origid.to_owned(),
+        })
+    }
+}
+
+/// Refuses all but the three levels of RFC 8588 §4.
+pub(crate) fn check_attest(attest: &str) -> Result<()> {
+    match attest {
+        "A" | "B" | "C" => Ok(()),
+        _ => Err(wrong(format!("attest is {attest:?}: it must be A, B or C"))),
+    }
+}
+
+fn parse_orig(orig: &Map<String, Value>) -> Result<String> {
+    match (orig.get("tn"), orig.get("uri")) {
+        (Some(Value::String(number)), None) => tn::canonical(number),
+        (None, Some(Value::String(uri))) if !uri.is_empty() => Ok(uri.clone()),
+        _ => Err(wrong("orig must hold one tn or one uri")),
+    }
+}
+
+fn parse_dest(dest: &Map<String, Value>) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for (name, check) in [("tn", tn::canonical as fn(&str) -> Result<String>), ("uri", uri)] {
+        match dest.get(name) {
+            None => {}
+            Some(Value::Array(values)) => {
+                for value in values {
+                    let value = value
+                        .as_str()
+                        .ok_or_else(|| wrong(format!("dest.{name} must hold strings")))?;
+                    all.push(check(value)?);
+                }
+            }
+            Some(_) => return Err(wrong(format!("dest.{name} is no array"))),
+        }
+    }
+    if all.is_empty() {
+        return Err(wrong("dest holds neither tn nor uri"));
+    }
+    Ok(all)
+}
+
+fn uri(value: &str) -> Result<String> {
+    if value.is_empty() {
+        Err(wrong("dest.uri holds an empty string"))
+    } else {
+        Ok(value.to_owned())
+    }
+}
+
+fn claim<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a Map<String, Value>> {
+    object
+        .get(name)
+        .ok_or_else(|| missing(name))?
+        .as_object()
+        .ok_or_else(|| wrong(format!("{name} is no object")))
+}
+
+fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str> {
+    object
+        .get(name)
+        .ok_or_else(|| missing(name))?
+        .as_str()
+        .ok_or_else(|| wrong(format!("{name} is no string")))
+}
+
+fn missing(name: &str) -> Error {
+    wrong(format!("the payload has no {name}"))
+}
+
+fn wrong(message: impl Into<String>) -> Error {
+    Error::new(Code::PayloadParse, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = r#"{"alg":"ES256","ppt":"shaken","typ":"passport","x5u":"https://a/b"}"#;
+    const PAYLOAD: &str = r#"{"attest":"A","dest":{"tn":["12155551213"]},"iat":1443208345,"orig":{"tn":"12155551212"},"origid":"123e4567-e89b-12d3-a456-426655440000"}"#;
+
+    fn header(json: &str) -> Result<()> {
+        JoseHeader::parse(&encode(json.as_bytes()))?.check()
+    }
+
+    fn payload(json: &str) -> Result<Claims> {
+        Claims::parse(&encode(json.as_bytes()))
+    }
+
+    #[test]
+    fn jose_header_members_are_required() {
+        header(HEADER).unwrap();
+        for (from, to, code) in [
+            (r#""alg":"ES256","#, "", Code::HeaderAlg),
+            ("ES256", "none", Code::HeaderAlg),
+            ("ES256", "es256", Code::HeaderAlg),
+            (r#""ES256""#, "1", Code::HeaderAlg),
+            (r#""ppt":"shaken","#, "", Code::HeaderPpt),
+            ("shaken", "div", Code::HeaderPpt),
+            (r#""typ":"passport","#, "", Code::HeaderTyp),
+            ("passport", "JWT", Code::HeaderTyp),
+            (r#","x5u":"https://a/b""#, "", Code::HeaderX5u),
+            (r#""typ""#, r#""crit":[],"typ""#, Code::HeaderParse),
+            (r#""alg""#, r#""alg":"ES256","alg""#, Code::HeaderParse),
+            (r#""alg""#, r#""Alg""#, Code::HeaderAlg),
+        ] {
+            let json = HEADER.replacen(from, to, 1);
+            assert_eq!(header(&json).unwrap_err().code(), code, "{json}");
+        }
+        assert_eq!(header("{}").unwrap_err().code(), Code::HeaderAlg);
+    }
+
+    #[test]
+    fn claims_are_required_and_typed() {
+        let claims = payload(PAYLOAD).unwrap();
+        assert_eq!((claims.attest.as_str(), claims.orig.as_str()), ("A", "12155551212"));
+        assert_eq!((claims.dest, claims.iat), (vec!["12155551213".to_owned()], 1_443_208_345));
+        for (from, to) in [
+            (r#""attest":"A","#, ""),
+            (r#""A""#, r#""D""#),
+            (r#""A""#, r#""a""#),
+            (r#""A""#, "1"),
+            ("1443208345", r#""1443208345""#),
+            ("1443208345", "1443208345.5"),
+            ("1443208345", "1e400"),
+            ("1443208345", "99999999999999999999"),
+            (r#"["12155551213"]"#, r#""12155551213""#),
+            (r#"["12155551213"]"#, "[]"),
+            (r#"["12155551213"]"#, r#"[""]"#),
+            (r#"["12155551213"]"#, "[1]"),
+            (r#"{"tn":["12155551213"]}"#, "[]"),
+            (r#"{"tn":"12155551212"}"#, "{}"),
+            (r#"{"tn":"12155551212"}"#, r#"{"tn":""}"#),
+            (r#"{"tn":"12155551212"}"#, r#"{"tn":"alice"}"#),
+            (r#"{"tn":"12155551212"}"#, r#"{"tn":"1","uri":"sip:a@b"}"#),
+            (r#""origid":"123e4567-e89b-12d3-a456-426655440000""#, r#""origid":"""#),
+            (r#""origid""#, r#""OrigID""#),
+            (r#""iat""#, r#""iat":1,"iat""#),
+        ] {
+            let json = PAYLOAD.replacen(from, to, 1);
+            assert_ne!(json, PAYLOAD, "{from} is not in the payload");
+            assert_eq!(payload(&json).unwrap_err().code(), Code::PayloadParse, "{json}");
+        }
+        assert_eq!(Claims::parse("").unwrap_err().code(), Code::PayloadParse);
+    }
+
+    #[test]
+    fn base64url_is_strict() {
+        let good = encode(HEADER.as_bytes());
+        for part in [
+            format!("{good}="),
+            format!(" {good}"),
+            format!("{good}\n"),
+            good.replacen('e', "+", 1),
+            "é".into(),
+        ] {
+            assert_eq!(JoseHeader::parse(&part).unwrap_err().code(), Code::HeaderParse, "{part}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The authentication service (RFC 8224 §6.1): makes PASSporTs and Identity header fields.
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::file::Files;
+use crate::key::SigningKey;
+use crate::passport::{self, ALG, PPT, TYP};
+use crate::{json, tn};
+use aws_lc_rs::digest::{SHA256, digest};
+use lru::LruCache;
+use std::sync::{Arc, Mutex, PoisonError};
+use uuid::Uuid;
+
+/// Longest `x5u`, in octets: the longest in the field has 106.
+pub const MAX_X5U_LEN: usize = 1024;
+/// Longest `origid`, in octets: a UUID has 36.
+pub const MAX_ORIGID_LEN: usize = 256;
+/// Keys given as text that are remembered: as many as a script may hold.
+const MAX_PEM_KEYS: usize = 64;
+
+/// Where a private key comes from.
+#[derive(Clone, Copy)]
+pub enum PrivateKey<'a> {
+    /// A path, or a `file://` URL.
+    Path(&'a str),
+    /// The PEM text itself.
+    Pem(&'a str),
+}
+
+/// A call to sign.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The caller's telephone number, in any writing that [`tn::canonical`] takes.
+    pub orig: &'a str,
+    /// The called telephone number, likewise.
+    pub dest: &'a str,
+    /// Attestation: A, B or C (RFC 8588 §4).
+    pub attest: &'a str,
+    /// Origination identifier; empty for a new UUID (RFC 8588 §5).
+    pub origid: &'a str,
+    /// Where verifiers find the certificate; empty for [`Config::x5u`].
+    pub x5u: &'a str,
+}
+
+/// Signs calls; keys are read once, and again when their file changes.
+pub struct Signer {
+    default_x5u: String,
+    clock: Arc<dyn Clock>,
+    files: Files<SigningKey>,
+    texts: Mutex<LruCache<Vec<u8>, Arc<SigningKey>>>,
+}
+
+impl Signer {
+    /// A signer with these settings and the system's clock.
+    pub fn new(config: &Config) -> Self {
+        Self::with_clock(config, Arc::new(SystemClock))
+    }
+
+    /// A signer with a clock of its own.
+    pub fn with_clock(config: &Config, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            default_x5u: config.x5u.clone(),
+            clock,
+            files: Files::new(),
+            texts: Mutex::new(LruCache::unbounded()),
+        }
+    }
+
+    /// The Identity header field value of a call: `token;info=<x5u>;alg=ES256;ppt=shaken`.
+    ///
+    /// # Errors
+    /// [`Code::PayloadParse`] for numbers, attestation or origid, [`Code::HeaderX5u`] for x5u, and
+    /// the codes of the key.
+    pub fn identity(&self, call: &Call<'_>, key: PrivateKey<'_>) -> Result<String> {
+        let orig = tn::canonical(call.orig)?;
+        let dest = tn::canonical(call.dest)?;
+        passport::check_attest(call.attest)?;
+        let x5u = if call.x5u.is_empty() { &self.default_x5u } else { call.x5u };
+        valid_x5u(x5u)?;
+        let origid = origid(call.origid)?;
+        let key = self.key(key)?;
+        let iat = self.clock.now();
+        // Canonical (RFC 8225 §9) as it stands: members sorted, and no value that needs escaping.
+        let attest = call.attest;
+        let header = format!(r#"{{"alg":"{ALG}","ppt":"{PPT}","typ":"{TYP}","x5u":"{x5u}"}}"#);
+        let payload = format!(
+            r#"{{"attest":"{attest}","dest":{{"tn":["{dest}"]}},"iat":{iat},"orig":{{"tn":"{orig}"}},"origid":"{origid}"}}"#
+        );
+        let mut identity = token(&header, &payload, &key)?;
+        identity.push_str(";info=<");
+        identity.push_str(x5u);
+        identity.push_str(">;alg=");
+        identity.push_str(ALG);
+        identity.push_str(";ppt=");
+        identity.push_str(PPT);
+        Ok(identity)
+    }
+
+    /// The token of this JOSE header and this payload, both JSON objects, in canonical form.
+    ///
+    /// # Errors
+    /// [`Code::HeaderParse`], [`Code::PayloadParse`] for what is no JSON object,
+    /// [`Code::HeaderAlg`] if `alg` is not ES256, and the codes of the key.
+    pub fn sign_json(&self, header: &str, payload: &str, key: PrivateKey<'_>) -> Result<String> {
+        let header = json::object(header.as_bytes(), Code::HeaderParse, "JOSE header")?;
+        let payload = json::object(payload.as_bytes(), Code::PayloadParse, "payload")?;
+        if header.get("alg").and_then(|alg| alg.as_str()) != Some(ALG) {
+            return Err(Error::new(Code::HeaderAlg, "alg of the JOSE header must be \"ES256\""));
+        }
+        token(&json::canonical(&header), &json::canonical(&payload), &*self.key(key)?)
+    }
+
+    fn key(&self, key: PrivateKey<'_>) -> Result<Arc<SigningKey>> {
+        match key {
+            PrivateKey::Path(path) => self.files.get(path, SigningKey::from_pem),
+            PrivateKey::Pem(text) => {
+                // The digest stands for the text, so that it is not kept.
+                let name = digest(&SHA256, text.as_bytes()).as_ref().to_vec();
+                let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(key) = texts.get(&name) {
+                    return Ok(Arc::clone(key));
+                }
+                let key = Arc::new(SigningKey::from_pem(text.as_bytes())?);
+                texts.put(name, Arc::clone(&key));
+                if texts.len() > MAX_PEM_KEYS {
+                    texts.pop_lru();
+                }
+                Ok(key)
+            }
+        }
+    }
+}
+
+fn token(header: &str, payload: &str, key: &SigningKey) -> Result<String> {
+    let mut token = passport::encode(header.as_bytes());
+    token.push('.');
+    token.push_str(&passport::encode(payload.as_bytes()));
+    let signature = key.sign(token.as_bytes())?;
+    token.push('.');
+    token.push_str(&passport::encode(&signature));
+    Ok(token)
+}
+
+/// Refuses an `x5u` that no verifier could fetch, or that would break the header field it is
+/// written into.
+pub(crate) fn valid_x5u(x5u: &str) -> Result<()> {
+    let wrong = |why: String| Err(Error::new(Code::HeaderX5u, why));
+    if x5u.is_empty() {
+        return wrong("no x5u: give the URL of the certificate, or set the parameter x5u".into());
+    }
+    if x5u.len() > MAX_X5U_LEN {
+        return wrong(format!(
+            "x5u has {} octets: more than {MAX_X5U_LEN} are not signed",
+            x5u.len()
+        ));
+    }
+    if !x5u.starts_with("http://") && !x5u.starts_with("https://") {
+        return wrong(format!("x5u {x5u:?} is no http:// or https:// URL"));
+    }
+    match x5u.chars().find(|c| !c.is_ascii_graphic() || matches!(c, '<' | '>' | '"' | '\\')) {
+        Some(c) => wrong(format!("x5u {x5u:?} has {c:?} in it, which a URL must escape")),
+        None => Ok(()),
+    }
+}
+
+fn origid(origid: &str) -> Result<String> {
+    if origid.is_empty() {
+        return Ok(Uuid::new_v4().to_string());
+    }
+    if origid.len() > MAX_ORIGID_LEN
+        || origid.chars().any(|c| !c.is_ascii_graphic() || matches!(c, '"' | '\\'))
+    {
+        return Err(Error::new(
+            Code::PayloadParse,
+            format!(
+                "origid must be up to {MAX_ORIGID_LEN} visible ASCII characters without quotes, mostly a UUID; leave it empty for a new one"
+            ),
+        ));
+    }
+    Ok(origid.to_owned())
+}

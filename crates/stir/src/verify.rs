@@ -1,0 +1,236 @@
+//! The verification service (RFC 8224 §6.2).
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::credentials::Credentials;
+use crate::error::{Code, Error, Result};
+use crate::fetch::{Fetch, HttpFetcher};
+use crate::identity::Identity;
+use crate::key::{Credential, SIGNATURE_LEN};
+use crate::passport::{self, Claims, JoseHeader};
+use std::sync::Arc;
+
+/// Identity header fields of one message that are looked at: a diversion chain adds one a hop,
+/// and each that is looked at may cost a download.
+pub const MAX_IDENTITIES: usize = 10;
+
+/// Where the public key comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum PublicKey<'a> {
+    /// From the URL that the header field names.
+    Info,
+    /// From a path, a `file://`, an `http://` or an `https://` URL.
+    Location(&'a str),
+    /// From this PEM text: a public key, or a certificate with its chain.
+    Pem(&'a str),
+}
+
+/// How strictly a header field is read.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckOptions {
+    /// Check the members of the JOSE header.
+    pub attributes: bool,
+    /// Take a token without parameters.
+    pub bare_token: bool,
+}
+
+impl Default for CheckOptions {
+    fn default() -> Self {
+        Self { attributes: true, bare_token: false }
+    }
+}
+
+/// What came of checking a message's Identity header fields.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Whether the call is who it says it is.
+    pub result: Result<()>,
+    /// The claims of the header field that was judged, as far as they could be read. With a
+    /// failed result they are what somebody wrote, no more.
+    pub claims: Option<Claims>,
+    /// Where its certificate is.
+    pub x5u: String,
+    /// Its PASSporT extension.
+    pub ppt: String,
+}
+
+impl Report {
+    fn failed(error: Error) -> Self {
+        Self { result: Err(error), claims: None, x5u: String::new(), ppt: String::new() }
+    }
+
+    /// 1, or the negative code.
+    pub fn code(&self) -> i32 {
+        match &self.result {
+            Ok(()) => 1,
+            Err(error) => error.code().value(),
+        }
+    }
+}
+
+/// Checks calls. Opens no socket and starts no thread before the first download.
+pub struct Verifier {
+    expire: i64,
+    clock_skew: i64,
+    clock: Arc<dyn Clock>,
+    credentials: Credentials,
+}
+
+impl Verifier {
+    /// A verifier with these settings, the system's clock and downloads over HTTP.
+    pub fn new(config: &Config) -> Self {
+        Self::with(config, Arc::new(SystemClock), Box::new(HttpFetcher::new(config)))
+    }
+
+    /// A verifier with a clock and a way to download of its own.
+    pub fn with(config: &Config, clock: Arc<dyn Clock>, fetcher: Box<dyn Fetch>) -> Self {
+        Self {
+            expire: config.expire.into(),
+            clock_skew: config.clock_skew.into(),
+            clock,
+            credentials: Credentials::new(config, fetcher),
+        }
+    }
+
+    /// Judges a message's Identity header fields as a set: one that is valid is enough. One with a
+    /// `ppt` that is not supported is passed over while there are others.
+    pub fn check<'a>(
+        &self,
+        identities: impl IntoIterator<Item = &'a str>,
+        key: PublicKey<'_>,
+        options: CheckOptions,
+    ) -> Report {
+        let mut judged: Option<Report> = None;
+        let mut unsupported: Option<Report> = None;
+        for value in identities.into_iter().take(MAX_IDENTITIES) {
+            let report = self.check_one(value, key, options);
+            match &report.result {
+                Ok(()) => return report,
+                Err(e) if matches!(e.code(), Code::IdentityPpt | Code::HeaderPpt) => {
+                    unsupported = Some(report)
+                }
+                Err(_) => judged = Some(report),
+            }
+        }
+        judged.or(unsupported).unwrap_or_else(|| {
+            Report::failed(Error::new(Code::Generic, "the message has no Identity header"))
+        })
+    }
+
+    /// What is at a URL, by way of the caches.
+    ///
+    /// # Errors
+    /// The codes of HTTP.
+    pub fn get_url(&self, url: &str) -> Result<Vec<u8>> {
+        self.credentials.text(url, self.clock.now())
+    }
+
+    fn check_one(&self, value: &str, key: PublicKey<'_>, options: CheckOptions) -> Report {
+        let identity = match Identity::parse(value) {
+            Ok(identity) => identity,
+            Err(error) => return Report::failed(error),
+        };
+        let info = identity.params.as_ref().and_then(|params| params.info).unwrap_or_default();
+        let header = JoseHeader::parse(identity.header);
+        let claims = Claims::parse(identity.payload);
+        let mut report = Report {
+            result: Ok(()),
+            claims: claims.as_ref().ok().cloned(),
+            x5u: header.as_ref().map_or(info, |header| &header.x5u).to_owned(),
+            ppt: header.as_ref().map_or("", |header| &header.ppt).to_owned(),
+        };
+        report.result = self.judge(&identity, header, claims, key, options);
+        report
+    }
+
+    /// The checks in the order of their cost: text, certificate, signature.
+    fn judge(
+        &self,
+        identity: &Identity<'_>,
+        header: Result<JoseHeader>,
+        claims: Result<Claims>,
+        key: PublicKey<'_>,
+        options: CheckOptions,
+    ) -> Result<()> {
+        match &identity.params {
+            Some(params) => {
+                params.check()?;
+                params.info()?;
+            }
+            None if options.bare_token => {}
+            None => {
+                return Err(Error::new(
+                    Code::IdentityParse,
+                    "the Identity header has no ;info=<…> after the token",
+                ));
+            }
+        }
+        if options.attributes {
+            let header = header?;
+            header.check()?;
+            let info = identity.params.as_ref().and_then(|params| params.info);
+            if let Some(info) = info
+                && info != header.x5u
+            {
+                return Err(Error::new(
+                    Code::HeaderX5u,
+                    format!("info {info:?} and x5u {:?} are not the same", header.x5u),
+                ));
+            }
+        }
+        let now = self.clock.now();
+        self.check_freshness(claims?.iat, now)?;
+        let signature = decode_signature(identity.signature)?;
+        let credential = match key {
+            PublicKey::Info => self.credentials.by_url(
+                identity.params.as_ref().and_then(|params| params.info).unwrap_or_default(),
+                now,
+            )?,
+            PublicKey::Location(location) => self.credentials.by_location(location, now)?,
+            PublicKey::Pem(text) => self.credentials.by_text(text, now)?,
+        };
+        verify(&credential, identity.signed, &signature)
+    }
+
+    /// `iat` must lie within `expire` before and `clock_skew` after now.
+    fn check_freshness(&self, iat: i64, now: i64) -> Result<()> {
+        let age = now.saturating_sub(iat);
+        let wrong = |why: String| Err(Error::new(Code::PayloadIat, why));
+        if iat <= 0 {
+            wrong(format!("iat is {iat}, which is no time of signing"))
+        } else if age > self.expire {
+            wrong(format!(
+                "iat {iat} is {age} s old: more than {} (expire) are too many",
+                self.expire
+            ))
+        } else if age < -self.clock_skew {
+            wrong(format!(
+                "iat {iat} is {} s in the future: more than {} (clock_skew) are too many; check this machine's clock",
+                -age, self.clock_skew
+            ))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn decode_signature(part: &str) -> Result<[u8; SIGNATURE_LEN]> {
+    let octets = passport::decode(part, Code::SignatureEncoding, "signature")?;
+    octets.as_slice().try_into().map_err(|_| {
+        Error::new(
+            Code::SignatureSize,
+            format!("the signature has {} octets, not {SIGNATURE_LEN}", octets.len()),
+        )
+    })
+}
+
+fn verify(credential: &Credential, signed: &str, signature: &[u8; SIGNATURE_LEN]) -> Result<()> {
+    if credential.key.verify(signed.as_bytes(), signature) {
+        Ok(())
+    } else {
+        Err(Error::new(
+            Code::SignatureInvalid,
+            "the signature does not verify: the token was changed, or signed by another key",
+        ))
+    }
+}
