@@ -6,6 +6,7 @@
 //! downloaded, so a server may make them before or after it forks.
 #![forbid(unsafe_code)]
 
+mod asn1;
 pub mod cert;
 mod cert_verify;
 mod clock;

@@ -1,22 +1,220 @@
-//! Trust (stub).
-use crate::{Config, Result, cert::Chain};
-/// Trust.
-pub struct Trust;
+//! Which certificates are trusted (RFC 8226 §7, RFC 5280 §6), by the `CertVerify` bits.
+
+mod crl;
+mod path;
+mod watched;
+
+pub use path::{MAX_PATH_LEN, MAX_SIGNATURES};
+
+use crate::cert::{self, Certificate, Chain};
+use crate::cert_verify::CertVerify;
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crl::Crl;
+use path::{Search, time};
+use std::sync::{Arc, OnceLock};
+use watched::{Kind, Watched};
+
+/// Largest file of trust anchors or intermediates: a distribution's bundle has 220 KiB.
+const MAX_CA_LEN: usize = 4 * 1024 * 1024;
+/// Most certificates in one: a distribution's bundle has 140.
+const MAX_CA_CERTIFICATES: usize = 2048;
+/// Largest file of CRLs: an entry takes 40 octets, with certificateIssuer 200.
+const MAX_CRL_LEN: usize = 32 * 1024 * 1024;
+
+static CA_FILE: Kind = Kind {
+    option: "CertCAFile",
+    missing: Code::CaFileMissing,
+    unreadable: Code::CaFileRead,
+    max_len: MAX_CA_LEN,
+};
+static INTER_FILE: Kind = Kind {
+    option: "CertCAInter",
+    missing: Code::InterFileMissing,
+    unreadable: Code::InterFileRead,
+    max_len: MAX_CA_LEN,
+};
+static CRL_FILE: Kind = Kind {
+    option: "CertCRLFile",
+    missing: Code::CrlFileMissing,
+    unreadable: Code::CrlFileRead,
+    max_len: MAX_CRL_LEN,
+};
+
+/// Judges certificate chains. Files are read on first use, or by [`Trust::load`], and again when
+/// they change; it is looked once a second at most.
+pub struct Trust {
+    bits: CertVerify,
+    anchors: Watched<Vec<Certificate>>,
+    intermediates: Watched<Vec<Certificate>>,
+    crls: Watched<Vec<Crl>>,
+    /// The system's roots, read once: they change with a package, and then a service is restarted.
+    system: OnceLock<Result<Vec<Certificate>>>,
+}
+
 impl Trust {
-    /// Stub.
-    pub fn new(_: &Config) -> Self {
-        Self
+    /// As the settings say. Reads nothing.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            bits: config.cert_verify,
+            anchors: Watched::new(&CA_FILE, &config.ca_file, read_anchors),
+            intermediates: Watched::new(&INTER_FILE, &config.inter_file, read_intermediates),
+            crls: Watched::new(&CRL_FILE, &config.crl_file, crl::read_file),
+            system: OnceLock::new(),
+        }
     }
-    /// Stub.
+
+    /// Reads all files that the `CertVerify` bits ask for, so that what is wrong with them is said
+    /// at start.
+    ///
+    /// # Errors
+    /// [`Code::CaFileMissing`] to [`Code::CrlFileRead`] for files; [`Code::CertProcessing`] for
+    /// trust anchors that are none.
     pub fn load(&self) -> Result<()> {
-        Ok(())
+        self.material().map(|_| ())
     }
-    /// Stub.
-    pub fn verify(&self, _: &Chain, _: i64) -> Result<i64> {
-        Ok(0)
-    }
-    /// Stub.
+
+    /// Grows whenever a file of trust anchors, intermediates or CRLs has changed: a verdict from
+    /// before says nothing any more.
     pub fn generation(&self) -> u64 {
-        0
+        // What is wrong is said where the certificates are needed.
+        let _ = self.material();
+        self.anchors.changes() + self.intermediates.changes() + self.crls.changes()
     }
+
+    /// Judges a chain at this time (Unix seconds), and says until when that holds: the end of the
+    /// first certificate of the path, or CRL, that runs out.
+    ///
+    /// # Errors
+    /// [`Code::CertExpired`] and [`Code::CertNotYetValid`] for the signer's certificate where its
+    /// time is asked for; [`Code::CertInvalid`] where no path leads to a trust anchor;
+    /// [`Code::CertRevoked`]; what [`Trust::load`] says of files; [`Code::CrlFileRead`] for a CRL
+    /// that does not count.
+    pub fn verify(&self, chain: &Chain, now: i64) -> Result<i64> {
+        let leaf = chain.leaf();
+        if self.bits.has(CertVerify::TIME | CertVerify::TIME_ONLY) {
+            check_time(leaf, now)?;
+        }
+        let Some(material) = self.material()? else {
+            return Ok(leaf.not_after());
+        };
+        let system = self.system_roots()?;
+        let anchors: [&[Certificate]; 2] = [&material.anchors, system];
+        let intermediates: [&[Certificate]; 2] = [chain.rest(), &material.intermediates];
+        let search = Search { anchors: &anchors, intermediates: &intermediates, now };
+        let path = search.find(leaf)?;
+        for crl in material.crls.iter() {
+            crl.check(&search)?;
+        }
+        // An anchor is trusted because it is here: no CRL takes that away.
+        let judged = path.iter().take(path.len().saturating_sub(1).max(1));
+        for certificate in judged {
+            if material.crls.iter().any(|crl| crl.revokes(certificate)) {
+                return Err(crl::revoked(certificate));
+            }
+        }
+        let ends = path.iter().map(|certificate| certificate.not_after());
+        let updates = material.crls.iter().map(Crl::next_update);
+        Ok(ends.chain(updates).fold(i64::MAX, i64::min))
+    }
+
+    /// The files' contents, for the bits that are set; `None` where no chain is asked for.
+    fn material(&self) -> Result<Option<Material>> {
+        if self.bits.bits() == 0 || self.bits.has(CertVerify::TIME_ONLY) {
+            return Ok(None);
+        }
+        self.system_roots()?;
+        Ok(Some(Material {
+            anchors: self.watched(CertVerify::CUSTOM_CA, &self.anchors)?,
+            intermediates: self.watched(CertVerify::INTERMEDIATES, &self.intermediates)?,
+            crls: self.watched(CertVerify::CRL, &self.crls)?,
+        }))
+    }
+
+    fn watched<T>(&self, bit: u32, file: &Watched<Vec<T>>) -> Result<Arc<Vec<T>>> {
+        if self.bits.has(bit) { file.get() } else { Ok(Arc::default()) }
+    }
+
+    /// The system's roots where they are asked for: by their bit, or by no bit for anchors at all,
+    /// as the stock library has it.
+    fn system_roots(&self) -> Result<&[Certificate]> {
+        if self.bits.has(CertVerify::CUSTOM_CA) && !self.bits.has(CertVerify::SYSTEM_CA) {
+            return Ok(&[]);
+        }
+        match self.system.get_or_init(read_system_roots) {
+            Ok(roots) => Ok(roots),
+            Err(e) => Err(e.clone()),
+        }
+    }
+}
+
+struct Material {
+    anchors: Arc<Vec<Certificate>>,
+    intermediates: Arc<Vec<Certificate>>,
+    crls: Arc<Vec<Crl>>,
+}
+
+fn check_time(leaf: &Certificate, now: i64) -> Result<()> {
+    if now > leaf.not_after() {
+        return Err(Error::new(
+            Code::CertExpired,
+            format!(
+                "the certificate of \"{}\" expired at {}",
+                leaf.subject(),
+                time(leaf.not_after())
+            ),
+        ));
+    }
+    if now < leaf.not_before() {
+        return Err(Error::new(
+            Code::CertNotYetValid,
+            format!(
+                "the certificate of \"{}\" is not valid before {}; check this machine's clock",
+                leaf.subject(),
+                time(leaf.not_before())
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn read_anchors(text: &[u8]) -> Result<Vec<Certificate>> {
+    let found = cert::all_from_pem(text, MAX_CA_CERTIFICATES)
+        .map_err(|e| Error::new(Code::CertProcessing, format!("is of no use: {}", e.message())))?;
+    if found.is_empty() {
+        return Err(Error::new(
+            Code::CertProcessing,
+            "holds no PEM certificate (-----BEGIN CERTIFICATE-----), so nobody would be trusted",
+        ));
+    }
+    Ok(found)
+}
+
+fn read_intermediates(text: &[u8]) -> Result<Vec<Certificate>> {
+    let found = cert::all_from_pem(text, MAX_CA_CERTIFICATES)
+        .map_err(|e| Error::new(Code::InterFileRead, format!("is of no use: {}", e.message())))?;
+    if found.is_empty() {
+        return Err(Error::new(
+            Code::InterFileRead,
+            "holds no PEM certificate (-----BEGIN CERTIFICATE-----)",
+        ));
+    }
+    Ok(found)
+}
+
+/// The system's roots; one that can't be read is passed over, for they are not ours to mend.
+fn read_system_roots() -> Result<Vec<Certificate>> {
+    let found = rustls_native_certs::load_native_certs();
+    let roots: Vec<_> =
+        found.certs.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
+    if roots.is_empty() {
+        return Err(Error::new(
+            Code::CertProcessing,
+            format!(
+                "the system has no root certificates ({}): install ca-certificates, or set CertVerify to 4 and name a CertCAFile",
+                found.errors.first().map_or_else(|| "none found".into(), ToString::to_string)
+            ),
+        ));
+    }
+    Ok(roots)
 }

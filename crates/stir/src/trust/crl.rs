@@ -1,0 +1,288 @@
+//! Certificate revocation lists (RFC 5280 §5).
+
+use super::path::{Search, Signed, check_signature, time};
+use crate::asn1::{self, Cursor, Extension};
+use crate::cert::{Certificate, NameRef, hex};
+use crate::error::{Code, Error, Result};
+use der::asn1::ObjectIdentifier;
+use der::{Decode, Tag};
+use rustls_pki_types::pem::{PemObject, SectionKind};
+use std::collections::HashMap;
+use x509_cert::ext::pkix::IssuingDistributionPoint;
+use x509_cert::ext::pkix::name::{GeneralName, GeneralNames};
+use x509_cert::name::Name;
+
+/// Most CRLs in one file: a country has a few.
+const MAX_CRLS: usize = 64;
+/// Most certificates on one CRL: about ten times all that are in use in North America.
+const MAX_REVOKED: usize = 200_000;
+
+const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
+const CERTIFICATE_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.29");
+
+/// One CRL, parsed; whether it counts is asked each time ([`Crl::check`]).
+pub(super) struct Crl {
+    der: Vec<u8>,
+    signed: asn1::Span,
+    algorithm: asn1::Span,
+    signature: asn1::Span,
+    issuer: Named,
+    this_update: i64,
+    next_update: Option<i64>,
+    /// Kinds of certificates that it says nothing of.
+    only_users: bool,
+    only_cas: bool,
+    /// Issuers of the certificates on it; the first is the CRL's own.
+    issuers: Vec<Named>,
+    /// Serial number → places in `issuers`.
+    revoked: HashMap<Vec<u8>, Vec<usize>>,
+}
+
+/// A name that is owned.
+struct Named {
+    der: Vec<u8>,
+    name: Name,
+}
+
+impl Named {
+    fn read(der: &[u8]) -> der::Result<Self> {
+        Ok(Self { der: der.to_vec(), name: Name::from_der(der)? })
+    }
+
+    fn as_ref(&self) -> NameRef<'_> {
+        NameRef { der: &self.der, name: &self.name }
+    }
+}
+
+/// All CRLs of a file: PEM, any number of them, or the DER of one.
+pub(super) fn read_file(text: &[u8]) -> Result<Vec<Crl>> {
+    let wrong = |why: String| Error::new(Code::CrlFileRead, why);
+    // A SEQUENCE of more than 127 octets: no PEM text begins so.
+    if text.starts_with(&[0x30]) {
+        return Ok(vec![Crl::from_der(text).map_err(|e| wrong(format!("holds no CRL: {e}")))?]);
+    }
+    let mut found = Vec::new();
+    for block in <(SectionKind, Vec<u8>)>::pem_slice_iter(text) {
+        let (kind, der) = block.map_err(|e| wrong(format!("is no PEM: {e}")))?;
+        if kind != SectionKind::Crl {
+            continue;
+        }
+        if found.len() >= MAX_CRLS {
+            return Err(wrong(format!("holds more than {MAX_CRLS} CRLs")));
+        }
+        let number = found.len() + 1;
+        found.push(Crl::from_der(&der).map_err(|e| {
+            wrong(format!("holds a CRL, number {number}, that makes no sense: {e}"))
+        })?);
+    }
+    if found.is_empty() {
+        return Err(wrong("holds no CRL, neither PEM (-----BEGIN X509 CRL-----) nor DER".into()));
+    }
+    Ok(found)
+}
+
+impl Crl {
+    /// Reads the DER of one CRL, with nothing after it.
+    pub(super) fn from_der(der: &[u8]) -> der::Result<Self> {
+        let mut text = Cursor::new(der)?;
+        let list = text.expect(Tag::Sequence)?;
+        text.finish()?;
+        let mut outer = Cursor::inside(&list)?;
+        let signed = outer.expect(Tag::Sequence)?;
+        let algorithm = outer.expect(Tag::Sequence)?;
+        let signature = outer.expect(Tag::BitString)?;
+        outer.finish()?;
+
+        let mut tbs = Cursor::inside(&signed)?;
+        if let Some(version) = tbs.optional(Tag::Integer)?
+            && version.value != [1]
+        {
+            return Err(Tag::Integer.value_error().into());
+        }
+        // RFC 5280 §5.1.1.2.
+        if tbs.expect(Tag::Sequence)?.value != algorithm.value {
+            return Err(Tag::Sequence.value_error().into());
+        }
+        let issuer = tbs.expect(Tag::Sequence)?.whole;
+        let issuer = der.get(issuer).unwrap_or_default();
+        let this_update = tbs.time()?;
+        let next_update = tbs.optional_time()?;
+        let mut crl = Self {
+            signed: signed.whole.clone(),
+            algorithm: algorithm.content.clone(),
+            signature: asn1::bits(&signature)?,
+            issuer: Named::read(issuer)?,
+            this_update,
+            next_update,
+            only_users: false,
+            only_cas: false,
+            issuers: vec![Named::read(issuer)?],
+            revoked: HashMap::new(),
+            der: der.to_vec(),
+        };
+        let entries = tbs.optional(Tag::Sequence)?;
+        let extensions = tbs.optional(asn1::context(0))?;
+        tbs.finish()?;
+        let indirect = match extensions {
+            None => false,
+            Some(tagged) => {
+                let list = Cursor::inside(&tagged)?.expect(Tag::Sequence)?;
+                crl.read_extensions(der, &asn1::extensions(Cursor::inside(&list)?)?)?
+            }
+        };
+        if let Some(entries) = entries {
+            crl.read_entries(der, Cursor::inside(&entries)?, indirect)?;
+        }
+        Ok(crl)
+    }
+
+    /// RFC 5280 §5.2; answers whether the CRL is indirect.
+    fn read_extensions(&mut self, der: &[u8], extensions: &[Extension]) -> der::Result<bool> {
+        let mut indirect = false;
+        for extension in extensions {
+            let value = der.get(extension.value.clone()).unwrap_or_default();
+            if extension.oid == ISSUING_DISTRIBUTION_POINT {
+                let point = IssuingDistributionPoint::from_der(value)?;
+                // A CRL of some reasons or of attribute certificates does not say who is good.
+                if point.only_some_reasons.is_some() || point.only_contains_attribute_certs {
+                    return Err(Tag::Sequence.value_error().into());
+                }
+                self.only_users = point.only_contains_user_certs;
+                self.only_cas = point.only_contains_ca_certs;
+                indirect = point.indirect_crl;
+            } else if extension.critical {
+                // deltaCRLIndicator among them: a delta is no CRL by itself.
+                return Err(der::ErrorKind::OidUnknown { oid: extension.oid }.into());
+            }
+        }
+        Ok(indirect)
+    }
+
+    /// RFC 5280 §5.3: an entry's certificateIssuer holds for those after it as well.
+    fn read_entries(
+        &mut self,
+        der: &[u8],
+        mut entries: Cursor<'_>,
+        indirect: bool,
+    ) -> der::Result<()> {
+        let mut issuer = 0;
+        let mut count = 0_usize;
+        while !entries.is_finished() {
+            count += 1;
+            if count > MAX_REVOKED {
+                return Err(Tag::Sequence.length_error().into());
+            }
+            let mut entry = Cursor::inside(&entries.expect(Tag::Sequence)?)?;
+            let serial = entry.expect(Tag::Integer)?.value;
+            entry.time()?;
+            if let Some(list) = entry.optional(Tag::Sequence)? {
+                for extension in asn1::extensions(Cursor::inside(&list)?)? {
+                    if extension.oid == CERTIFICATE_ISSUER && indirect {
+                        let value = der.get(extension.value).unwrap_or_default();
+                        issuer = self.issuer_place(value)?;
+                    } else if extension.critical {
+                        return Err(der::ErrorKind::OidUnknown { oid: extension.oid }.into());
+                    }
+                }
+            }
+            entry.finish()?;
+            self.revoked.entry(serial.to_vec()).or_default().push(issuer);
+        }
+        Ok(())
+    }
+
+    fn issuer_place(&mut self, general_names: &[u8]) -> der::Result<usize> {
+        let names = GeneralNames::from_der(general_names)?;
+        let Some(name) = names.iter().find_map(|name| match name {
+            GeneralName::DirectoryName(name) => Some(name),
+            _ => None,
+        }) else {
+            return Err(Tag::Sequence.value_error().into());
+        };
+        // Entries of one issuer follow one another: the last few are looked at, not all.
+        if let Some(place) = self.issuers.iter().rposition(|known| known.name == *name) {
+            return Ok(place);
+        }
+        self.issuers.push(Named { der: der::Encode::to_der(name)?, name: name.clone() });
+        Ok(self.issuers.len() - 1)
+    }
+
+    /// Whether it counts at this time: its dates, and its signature by an issuer that is trusted.
+    pub(super) fn check(&self, search: &Search<'_>) -> Result<()> {
+        let now = search.now;
+        if now < self.this_update {
+            return Err(self.wrong(&format!("is not in force before {}", time(self.this_update))));
+        }
+        if let Some(next) = self.next_update
+            && now > next
+        {
+            return Err(self.wrong(&format!("is out of date since {}: get a new one", time(next))));
+        }
+        let mut why = "has an issuer that is neither a trust anchor nor among the intermediates: add its certificate to CertCAFile or CertCAInter".to_owned();
+        let signed = Signed {
+            message: self.part(&self.signed),
+            algorithm: self.part(&self.algorithm),
+            signature: self.part(&self.signature),
+        };
+        for signer in search.all() {
+            if !signer.subject_name().matches(&self.issuer.as_ref()) {
+                continue;
+            }
+            // RFC 5280 §6.3.3 f.
+            if signer.key_usage().is_ok_and(|usage| usage.is_some_and(|usage| !usage.crl_sign())) {
+                why = format!(
+                    "has an issuer (serial {}) whose keyUsage does not let it sign CRLs",
+                    signer.serial()
+                );
+                continue;
+            }
+            match check_signature(&signed, signer) {
+                Err(e) => why = format!("does not count: {e}"),
+                Ok(()) => match search.find(signer) {
+                    Err(e) => why = format!("has an issuer that is not trusted: {}", e.message()),
+                    Ok(_) => return Ok(()),
+                },
+            }
+        }
+        Err(self.wrong(&why))
+    }
+
+    /// Whether this certificate is on it. The CRL itself is taken as checked.
+    pub(super) fn revokes(&self, certificate: &Certificate) -> bool {
+        let ca = certificate.basic_constraints().is_ok_and(|c| c.is_some_and(|c| c.ca));
+        if (self.only_users && ca) || (self.only_cas && !ca) {
+            return false;
+        }
+        self.revoked.get(certificate.serial_octets()).is_some_and(|places| {
+            places
+                .iter()
+                .filter_map(|place| self.issuers.get(*place))
+                .any(|issuer| issuer.as_ref().matches(&certificate.issuer_name()))
+        })
+    }
+
+    /// Until when it is in force, in Unix seconds.
+    pub(super) fn next_update(&self) -> i64 {
+        self.next_update.unwrap_or(i64::MAX)
+    }
+
+    fn wrong(&self, why: &str) -> Error {
+        Error::new(Code::CrlFileRead, format!("the CRL of \"{}\" {why}", self.issuer.name))
+    }
+
+    fn part(&self, span: &asn1::Span) -> &[u8] {
+        self.der.get(span.clone()).unwrap_or_default()
+    }
+}
+
+/// What is said of a certificate that is on a CRL.
+pub(super) fn revoked(certificate: &Certificate) -> Error {
+    Error::new(
+        Code::CertRevoked,
+        format!(
+            "the certificate of \"{}\" (serial {}) was revoked by its CRL",
+            certificate.subject(),
+            hex(certificate.serial_octets())
+        ),
+    )
+}
