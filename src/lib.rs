@@ -1,1 +1,11 @@
-//! The secsipid module of Kamailio.
+//! The secsipid module of Kamailio: STIR/SHAKEN in place of the stock module.
+//!
+//! Kamailio → [`kamailio`] (the only unsafe code) → [`functions`] → the `stir` crate.
+#![deny(unsafe_code)]
+
+#[forbid(unsafe_code)]
+mod functions;
+#[allow(unsafe_code)]
+mod kamailio;
+#[forbid(unsafe_code)]
+mod state;

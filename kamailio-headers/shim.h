@@ -1,0 +1,24 @@
+/* Macros and inline functions of Kamailio's API as symbols, which bindgen needs. */
+
+#ifndef SECSIPID_SHIM_H
+#define SECSIPID_SHIM_H
+
+#include "core/sr_module.h"
+#include "core/parser/msg_parser.h"
+
+/* Parses all headers of the message; 0, or negative. */
+int ks_parse_headers(struct sip_msg *msg);
+
+/* The value of a fixed-up string argument; 0, or negative. */
+int ks_get_svalue(struct sip_msg *msg, char *param, str *value);
+
+/* Sets a writable variable to a string; 0, or negative. */
+int ks_set_pv(struct sip_msg *msg, char *param, str *value);
+
+/* Whether a message of this level is logged. */
+int ks_log_enabled(int level);
+
+/* Logs a text that need not end in NUL. */
+void ks_log(int level, const char *text, int len);
+
+#endif

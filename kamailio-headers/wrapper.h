@@ -1,0 +1,16 @@
+/* What the module needs of Kamailio's API; bindgen reads this. */
+
+#include "core/sr_module.h"
+#include "core/mod_fix.h"
+#include "core/pvar.h"
+#include "core/lvalue.h"
+#include "core/kemi.h"
+#include "core/data_lump.h"
+#include "core/parser/hf.h"
+#include "core/parser/msg_parser.h"
+
+#include "shim.h"
+
+/* Macros whose values bindgen can't work out: sizeof and shifts are in them. */
+static const unsigned int KS_PARAM_USE_FUNC = PARAM_USE_FUNC;
+static const unsigned int KS_ANY_ROUTE = ANY_ROUTE;
