@@ -1,0 +1,397 @@
+//! A real Kamailio, on a port of its own, that stops with the value.
+
+use super::sip::{Request, Sip};
+use super::{Folder, root, wait_for};
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Which secsipid module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Module {
+    Ours,
+    Stock,
+    /// None at all.
+    Without,
+}
+
+/// A kamailio.cfg: what all tests need, with modules, parameters and routes added.
+#[derive(Clone)]
+pub struct Cfg {
+    pub module: Module,
+    pub workers: u32,
+    pub debug: i32,
+    pub tcp: bool,
+    globals: String,
+    modules: String,
+    params: String,
+    routes: String,
+}
+
+impl Cfg {
+    pub fn new(module: Module) -> Self {
+        Self {
+            module,
+            workers: 1,
+            debug: 2,
+            tcp: false,
+            globals: String::new(),
+            modules: String::new(),
+            params: String::new(),
+            routes: String::new(),
+        }
+    }
+
+    pub fn workers(mut self, workers: u32) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    pub fn tcp(mut self) -> Self {
+        self.tcp = true;
+        self
+    }
+
+    pub fn global(mut self, line: &str) -> Self {
+        self.globals.push_str(line);
+        self.globals.push('\n');
+        self
+    }
+
+    pub fn load(mut self, module: &str) -> Self {
+        self.modules.push_str(&format!("loadmodule \"{module}.so\"\n"));
+        self
+    }
+
+    /// A parameter of our module.
+    pub fn param(self, name: &str, value: impl Into<Param>) -> Self {
+        let value = match value.into() {
+            Param::Int(n) => n.to_string(),
+            Param::Text(text) => format!("\"{text}\""),
+        };
+        self.line(&format!("modparam(\"secsipid\", \"{name}\", {value})"))
+    }
+
+    /// Any line behind the modules.
+    pub fn line(mut self, line: &str) -> Self {
+        self.params.push_str(line);
+        self.params.push('\n');
+        self
+    }
+
+    /// Statements of the request route, for anything but OPTIONS.
+    pub fn route(mut self, statements: &str) -> Self {
+        self.routes = format!(
+            "request_route {{\n if (is_method(\"OPTIONS\")) {{ sl_send_reply(\"200\", \"OK\"); exit; }}\n{statements}\n}}\n"
+        );
+        self
+    }
+
+    /// Everything from the routes on.
+    pub fn routes(mut self, text: &str) -> Self {
+        self.routes = text.into();
+        self
+    }
+
+    fn text(&self, port: u16, module: Option<&str>) -> String {
+        let mut text = format!(
+            "#!KAMAILIO\ndebug={}\nlog_stderror=yes\nlog_color=no\nfork=yes\nchildren={}\ntcp_children={}\nlisten=udp:127.0.0.1:{port}\n",
+            self.debug, self.workers, self.workers
+        );
+        text.push_str(if self.tcp { &"" } else { "disable_tcp=yes\n" });
+        if self.tcp {
+            text.push_str(&format!("listen=tcp:127.0.0.1:{port}\n"));
+        }
+        text.push_str(&self.globals);
+        text.push_str(&format!("mpath=\"{}/\"\n", modules_folder()));
+        for module in ["pv", "sl", "textops", "textopsx", "xlog", "siputils"] {
+            text.push_str(&format!("loadmodule \"{module}.so\"\n"));
+        }
+        text.push_str(&self.modules);
+        if let Some(module) = module {
+            text.push_str(&format!("loadmodule \"{module}\"\n"));
+        }
+        text.push_str(&self.params);
+        text.push_str(&self.routes);
+        text
+    }
+}
+
+/// A parameter's value.
+pub enum Param {
+    Int(i64),
+    Text(String),
+}
+
+impl From<i64> for Param {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<i32> for Param {
+    fn from(value: i32) -> Self {
+        Self::Int(value.into())
+    }
+}
+
+impl From<&str> for Param {
+    fn from(value: &str) -> Self {
+        Self::Text(value.into())
+    }
+}
+
+impl From<String> for Param {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+/// The folder of Kamailio's modules, as Kamailio sees it.
+pub fn modules_folder() -> String {
+    let lib = root().join("usr/lib");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(&lib)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("kamailio/modules"))
+        .filter(|path| path.join("tm.so").exists())
+        .collect();
+    found.sort();
+    let folder = found
+        .first()
+        .unwrap_or_else(|| panic!("no Kamailio under {}: run make deps", lib.display()));
+    super::inside(folder)
+}
+
+/// The module under test: `SECSIPID_MODULE`, else what `make build` made beside this test.
+pub fn our_module() -> PathBuf {
+    if let Some(path) = std::env::var_os("SECSIPID_MODULE") {
+        return path.into();
+    }
+    let exe = std::env::current_exe().unwrap();
+    let target = exe.ancestors().find(|path| path.join(".rustc_info.json").exists()).unwrap();
+    let module = target.join("release/libkamailio_secsipid.so");
+    assert!(module.exists(), "{} is not there: run make build", module.display());
+    module
+}
+
+/// A running Kamailio.
+pub struct Kamailio {
+    child: Child,
+    pub port: u16,
+    pub folder: Folder,
+}
+
+impl Kamailio {
+    /// Starts one and waits until it answers.
+    pub fn start(cfg: &Cfg) -> Self {
+        Self::start_in(Folder::new(), cfg)
+    }
+
+    /// The same in a folder that is there already.
+    pub fn start_in(folder: Folder, cfg: &Cfg) -> Self {
+        let port = free_port();
+        let text = cfg.text(port, module_path(&folder, cfg.module).as_deref());
+        Self::start_text(folder, port, &text, &[])
+    }
+
+    /// Starts one with this very cfg, and waits until it answers OPTIONS on this port.
+    pub fn start_text(folder: Folder, port: u16, cfg: &str, args: &[&str]) -> Self {
+        let child = spawn(&folder, cfg, args);
+        let mut kamailio = Self { child, port, folder };
+        let sip = Sip::udp(port);
+        wait_for("Kamailio answers OPTIONS", Duration::from_secs(20), || {
+            if let Some(status) = kamailio.child.try_wait().unwrap() {
+                panic!("Kamailio stopped at start ({status}):\n{}", kamailio.log());
+            }
+            sip.try_send(&Request::options(), Duration::from_millis(200))
+        });
+        kamailio
+    }
+
+    /// What Kamailio logs when it refuses to start with this cfg. Panics if it starts.
+    pub fn refused(cfg: &Cfg) -> String {
+        let folder = Folder::new();
+        let port = free_port();
+        let text = cfg.text(port, module_path(&folder, cfg.module).as_deref());
+        let child = spawn(&folder, &text, &[]);
+        let mut kamailio = Self { child, port, folder };
+        let sip = Sip::udp(port);
+        let status = wait_for("Kamailio stops", Duration::from_secs(20), || {
+            let answered = sip.try_send(&Request::options(), Duration::from_millis(50)).is_some();
+            assert!(!answered, "Kamailio started:\n{}", kamailio.log());
+            kamailio.child.try_wait().unwrap()
+        });
+        assert!(!status.success(), "Kamailio stopped, but says it went well:\n{}", kamailio.log());
+        kamailio.log()
+    }
+
+    /// `kamailio -c`: whether the cfg passes, and what is said.
+    pub fn check(cfg: &Cfg) -> (bool, String) {
+        let folder = Folder::new();
+        let text = cfg.text(free_port(), module_path(&folder, cfg.module).as_deref());
+        let path = folder.write("kamailio.cfg", text);
+        let output = command().args(["-c", "-f", &path]).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    pub fn udp(&self) -> Sip {
+        Sip::udp(self.port)
+    }
+
+    pub fn tcp(&self) -> Sip {
+        Sip::tcp(self.port)
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read(self.folder.join("log"))
+            .map(|log| String::from_utf8_lossy(&log).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Waits for a line with this text in the log.
+    pub fn wait_for_log(&self, text: &str) -> String {
+        wait_for(&format!("\"{text}\" in the log"), Duration::from_secs(10), || {
+            self.log().lines().find(|line| line.contains(text)).map(str::to_owned)
+        })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The processes that the main one forked, by id.
+    pub fn processes(&self) -> Vec<u32> {
+        let mut children = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok())
+            else {
+                continue;
+            };
+            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+            // pid (name) state ppid …
+            let parent = stat
+                .rsplit_once(')')
+                .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+            if parent == Some(self.pid()) {
+                children.push(pid);
+            }
+        }
+        children.sort_unstable();
+        children
+    }
+
+    /// That no process is lost: the ones of `before` are all there, and none crashed.
+    pub fn assert_alive(&mut self, before: &[u32]) {
+        assert!(self.child.try_wait().unwrap().is_none(), "Kamailio stopped:\n{}", self.log());
+        assert_eq!(self.processes(), before, "a process is lost:\n{}", tail(&self.log()));
+    }
+
+    /// Stops it as an operator would; its log.
+    pub fn stop(mut self) -> String {
+        self.terminate();
+        self.log()
+    }
+
+    /// Stops it, and gives its folder back for another start.
+    pub fn stop_for_restart(mut self) -> Folder {
+        self.terminate();
+        std::mem::replace(&mut self.folder, Folder::new())
+    }
+
+    fn terminate(&mut self) {
+        // SIGTERM to the main process; SIGKILL to the whole group if that was not enough.
+        signal("-TERM", &self.child.id().to_string());
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while self.child.try_wait().is_ok_and(|status| status.is_none())
+            && std::time::Instant::now() < deadline
+        {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        signal("-KILL", &format!("-{}", self.child.id()));
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Kamailio {
+    fn drop(&mut self) {
+        self.terminate();
+        if std::thread::panicking() {
+            eprintln!("Kamailio's last lines:\n{}", tail(&self.log()));
+        }
+    }
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}
+
+/// The path of a module as Kamailio sees it; ours is copied to where a chroot has it too.
+fn module_path(folder: &Folder, module: Module) -> Option<String> {
+    match module {
+        Module::Ours => {
+            std::fs::copy(our_module(), folder.join("secsipid.so")).unwrap();
+            Some(folder.inside("secsipid.so"))
+        }
+        Module::Stock => Some("secsipid.so".into()),
+        Module::Without => None,
+    }
+}
+
+/// `kamailio`, in the chroot if one is asked for.
+fn command() -> Command {
+    let binary = std::env::var("KAMAILIO").unwrap_or_else(|_| "kamailio".into());
+    if root() == std::path::Path::new("/") {
+        return Command::new(binary);
+    }
+    let mut command = Command::new("chroot");
+    command.arg(root()).arg(binary);
+    command
+}
+
+fn spawn(folder: &Folder, cfg: &str, args: &[&str]) -> Child {
+    let path = folder.write("kamailio.cfg", cfg);
+    let run = folder.join("run");
+    std::fs::create_dir_all(&run).unwrap();
+    let log = std::fs::File::create(folder.join("log")).unwrap();
+    command()
+        .args([
+            "-DD",
+            "-E",
+            "-f",
+            &path,
+            "-Y",
+            &folder.inside("run"),
+            "-P",
+            &folder.inside("pid"),
+            "-m",
+            "64",
+            "-M",
+            "16",
+        ])
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .unwrap_or_else(|e| panic!("kamailio can't run ({e}): run make deps"))
+}
+
+fn signal(signal: &str, target: &str) {
+    // Whoever is gone already needs no signal.
+    let _ = Command::new("kill").args([signal, "--", target]).stderr(Stdio::null()).status();
+}
+
+/// A port that is free for UDP and TCP.
+pub fn free_port() -> u16 {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}

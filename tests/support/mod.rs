@@ -1,0 +1,94 @@
+//! Real parts for live tests: a Kamailio, SIP over UDP and TCP, HTTP servers, a certification
+//! authority. Each test starts its own on ports of its own, and all of it stops with the test.
+#![allow(dead_code, unused_imports, missing_docs, clippy::unwrap_used, reason = "each test uses a part of it")]
+
+pub mod http;
+pub mod kamailio;
+pub mod lab;
+pub mod sip;
+
+pub use http::{Answer, Http};
+pub use kamailio::{Cfg, Kamailio, Module};
+pub use lab::Lab;
+pub use sip::{Reply, Request, Sip};
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The root of the system that Kamailio runs in: `KAMAILIO_ROOT`, a folder with another Debian,
+/// or `/`.
+pub fn root() -> PathBuf {
+    std::env::var_os("KAMAILIO_ROOT")
+        .filter(|root| !root.is_empty())
+        .map_or_else(|| "/".into(), PathBuf::from)
+}
+
+/// A path as Kamailio sees it.
+pub fn inside(path: &Path) -> String {
+    match path.strip_prefix(root()) {
+        Ok(rest) => format!("/{}", rest.display()),
+        Err(_) => path.display().to_string(),
+    }
+}
+
+/// A folder that goes with the value.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name =
+            format!("secsipid-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = root().join("tmp").join(name);
+        std::fs::create_dir_all(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file; its path as Kamailio sees it.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> String {
+        std::fs::write(self.join(name), text).unwrap();
+        self.inside(name)
+    }
+
+    /// The path of a file as Kamailio sees it.
+    pub fn inside(&self, name: &str) -> String {
+        inside(&self.join(name))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("left for a look: {}", self.0.display());
+        } else {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// Asks until there is an answer; panics with `what` when there is none in time.
+pub fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{what}: nothing in {limit:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The text of a file in the repository.
+pub fn repository(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
