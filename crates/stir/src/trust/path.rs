@@ -219,7 +219,14 @@ impl<'a> Walk<'a> {
         let mut known = false;
         for (anchors, lists) in [(true, self.search.anchors), (false, self.search.intermediates)] {
             for issuer in Search::candidates(lists) {
-                if !issuer.subject_name().matches(&head.issuer_name()) || self.is_in_path(issuer) {
+                if !issuer.subject_name().matches(&head.issuer_name()) {
+                    continue;
+                }
+                if self.is_in_path(issuer) {
+                    if issuer != head {
+                        known = true;
+                        self.blame(head, "the path comes back to itself".into());
+                    }
                     continue;
                 }
                 known = true;
