@@ -22,7 +22,6 @@ const MAX_CACHE_SIZE: u32 = 1_000_000;
 
 /// All settings of signing and verifying, with the defaults of the stock module.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Config {
     /// How old `iat` may be, in seconds.
     pub expire: u32,

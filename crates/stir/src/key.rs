@@ -4,7 +4,8 @@ use crate::cert::Chain;
 use crate::error::{Code, Error, Result};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, ParsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
+    ParsedPublicKey,
 };
 use p256::SecretKey;
 use p256::elliptic_curve::sec1::ToSec1Point;
@@ -66,6 +67,15 @@ impl SigningKey {
         )
         .map(Self)
         .map_err(|e| Error::new(Code::KeyInvalid, format!("the private key can't be used: {e}")))
+    }
+
+    /// The public half.
+    ///
+    /// # Errors
+    /// [`Code::KeyInvalid`] if the library refuses it.
+    pub fn verifying_key(&self) -> Result<VerifyingKey> {
+        VerifyingKey::from_point(self.0.public_key().as_ref())
+            .map_err(|e| Error::new(Code::KeyInvalid, e.message()))
     }
 
     /// Signs; the nonce comes from the library's generator, which notices a fork.
