@@ -2,14 +2,15 @@
 
 use super::path::{Search, Signed, check_signature, time};
 use crate::asn1::{self, Cursor, Extension};
-use crate::cert::{Certificate, NameRef, hex};
+use crate::cert::Certificate;
 use crate::error::{Code, Error, Result};
+use crate::name::NameRef;
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Tag};
 use rustls_pki_types::pem::{PemObject, SectionKind};
 use std::collections::HashMap;
-use x509_cert::ext::pkix::IssuingDistributionPoint;
 use x509_cert::ext::pkix::name::{GeneralName, GeneralNames};
+use x509_cert::ext::pkix::{CrlDistributionPoints, IssuingDistributionPoint};
 use x509_cert::name::Name;
 
 /// Most CRLs in one file: a country has a few.
@@ -18,6 +19,7 @@ const MAX_CRLS: usize = 64;
 const MAX_REVOKED: usize = 200_000;
 
 const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
+const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.31");
 const CERTIFICATE_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.29");
 
 /// One CRL, parsed; whether it counts is asked each time ([`Crl::check`]).
@@ -32,6 +34,8 @@ pub(super) struct Crl {
     /// Kinds of certificates that it says nothing of.
     only_users: bool,
     only_cas: bool,
+    /// Whether entries may name their certificates' issuers.
+    indirect: bool,
     /// Issuers of the certificates on it; the first is the CRL's own.
     issuers: Vec<Named>,
     /// Serial number → places in `issuers`.
@@ -116,6 +120,7 @@ impl Crl {
             next_update,
             only_users: false,
             only_cas: false,
+            indirect: false,
             issuers: vec![Named::read(issuer)?],
             revoked: HashMap::new(),
             der: der.to_vec(),
@@ -123,22 +128,18 @@ impl Crl {
         let entries = tbs.optional(Tag::Sequence)?;
         let extensions = tbs.optional(asn1::context(0))?;
         tbs.finish()?;
-        let indirect = match extensions {
-            None => false,
-            Some(tagged) => {
-                let list = Cursor::inside(&tagged)?.expect(Tag::Sequence)?;
-                crl.read_extensions(der, &asn1::extensions(Cursor::inside(&list)?)?)?
-            }
-        };
+        if let Some(tagged) = extensions {
+            let list = Cursor::inside(&tagged)?.expect(Tag::Sequence)?;
+            crl.read_extensions(der, &asn1::extensions(Cursor::inside(&list)?)?)?;
+        }
         if let Some(entries) = entries {
-            crl.read_entries(der, Cursor::inside(&entries)?, indirect)?;
+            crl.read_entries(der, Cursor::inside(&entries)?)?;
         }
         Ok(crl)
     }
 
-    /// RFC 5280 §5.2; answers whether the CRL is indirect.
-    fn read_extensions(&mut self, der: &[u8], extensions: &[Extension]) -> der::Result<bool> {
-        let mut indirect = false;
+    /// RFC 5280 §5.2.
+    fn read_extensions(&mut self, der: &[u8], extensions: &[Extension]) -> der::Result<()> {
         for extension in extensions {
             let value = der.get(extension.value.clone()).unwrap_or_default();
             if extension.oid == ISSUING_DISTRIBUTION_POINT {
@@ -149,22 +150,17 @@ impl Crl {
                 }
                 self.only_users = point.only_contains_user_certs;
                 self.only_cas = point.only_contains_ca_certs;
-                indirect = point.indirect_crl;
+                self.indirect = point.indirect_crl;
             } else if extension.critical {
                 // deltaCRLIndicator among them: a delta is no CRL by itself.
                 return Err(der::ErrorKind::OidUnknown { oid: extension.oid }.into());
             }
         }
-        Ok(indirect)
+        Ok(())
     }
 
     /// RFC 5280 §5.3: an entry's certificateIssuer holds for those after it as well.
-    fn read_entries(
-        &mut self,
-        der: &[u8],
-        mut entries: Cursor<'_>,
-        indirect: bool,
-    ) -> der::Result<()> {
+    fn read_entries(&mut self, der: &[u8], mut entries: Cursor<'_>) -> der::Result<()> {
         let mut issuer = 0;
         let mut count = 0_usize;
         while !entries.is_finished() {
@@ -177,7 +173,7 @@ impl Crl {
             entry.time()?;
             if let Some(list) = entry.optional(Tag::Sequence)? {
                 for extension in asn1::extensions(Cursor::inside(&list)?)? {
-                    if extension.oid == CERTIFICATE_ISSUER && indirect {
+                    if extension.oid == CERTIFICATE_ISSUER && self.indirect {
                         let value = der.get(extension.value).unwrap_or_default();
                         issuer = self.issuer_place(value)?;
                     } else if extension.critical {
@@ -228,8 +224,11 @@ impl Crl {
             if !signer.subject_name().matches(&self.issuer.as_ref()) {
                 continue;
             }
-            // RFC 5280 §6.3.3 f.
-            if signer.key_usage().is_ok_and(|usage| usage.is_some_and(|usage| !usage.crl_sign())) {
+            // RFC 5280 §6.3.3 f asks for cRLSign. Who may issue certificates may revoke them too:
+            // France's root has keyCertSign alone and signs the CRL of its intermediates.
+            if signer.key_usage().is_ok_and(|usage| {
+                usage.is_some_and(|usage| !usage.crl_sign() && !usage.key_cert_sign())
+            }) {
                 why = format!(
                     "has an issuer (serial {}) whose keyUsage does not let it sign CRLs",
                     signer.serial()
@@ -253,12 +252,36 @@ impl Crl {
         if (self.only_users && ca) || (self.only_cas && !ca) {
             return false;
         }
-        self.revoked.get(certificate.serial_octets()).is_some_and(|places| {
-            places
-                .iter()
-                .filter_map(|place| self.issuers.get(*place))
-                .any(|issuer| issuer.as_ref().matches(&certificate.issuer_name()))
-        })
+        let Some(places) = self.revoked.get(certificate.serial_octets()) else { return false };
+        if places
+            .iter()
+            .filter_map(|place| self.issuers.get(*place))
+            .any(|issuer| issuer.as_ref().matches(&certificate.issuer_name()))
+        {
+            return true;
+        }
+        // France: one authority's CRL for all CAs, with neither issuingDistributionPoint nor
+        // certificateIssuer. It holds for the certificates that name it as their cRLIssuer.
+        !self.indirect && self.is_named_by(certificate)
+    }
+
+    /// Whether a certificate's cRLDistributionPoints (RFC 5280 §4.2.1.13) name this CRL's issuer.
+    /// France writes the attributes in another order there, so the order does not count: the most
+    /// that can come of it is that a serial number is looked up.
+    fn is_named_by(&self, certificate: &Certificate) -> bool {
+        let Some((_, value)) = certificate.extension(CRL_DISTRIBUTION_POINTS) else { return false };
+        let points = CrlDistributionPoints::from_der(value).map(|points| points.0);
+        points
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|point| point.crl_issuer.as_ref())
+            .flatten()
+            .any(|name| match name {
+                GeneralName::DirectoryName(name) => {
+                    NameRef { der: &[], name }.matches_in_any_order(&self.issuer.as_ref())
+                }
+                _ => false,
+            })
     }
 
     /// Until when it is in force, in Unix seconds.
@@ -282,7 +305,7 @@ pub(super) fn revoked(certificate: &Certificate) -> Error {
         format!(
             "the certificate of \"{}\" (serial {}) was revoked by its CRL",
             certificate.subject(),
-            hex(certificate.serial_octets())
+            certificate.serial()
         ),
     )
 }

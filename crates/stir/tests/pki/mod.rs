@@ -209,6 +209,12 @@ pub fn policies(critical: bool) -> Vec<u8> {
     extension("2.5.29.32", critical, &seq(&[&seq(&[&oid("2.16.840.1.114569.1.1.4")])]))
 }
 
+/// cRLDistributionPoints with a cRLIssuer (RFC 5280 §4.2.1.13).
+pub fn crl_issuer(issuer: &str) -> Vec<u8> {
+    let point = seq(&[&tlv(0xa2, &[&tlv(0xa4, &[&name(issuer)])])]);
+    extension("2.5.29.31", false, &seq(&[&point]))
+}
+
 /// TNAuthList with one service provider code (RFC 8226 §9).
 pub fn tn_auth_list(critical: bool, spc: &str) -> Vec<u8> {
     let code = tlv(0xa0, &[&tlv(IA5, &[spc.as_bytes()])]);

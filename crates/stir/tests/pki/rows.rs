@@ -236,7 +236,10 @@ fn arranged() -> Vec<Row> {
             rest: vec![leaf.clone(), inter.clone(), inter.clone(), leaf.clone()],
             ..row("certificates_twice", true)
         },
-        Row { rest: [&other[..], &[inter.clone()]].concat(), ..row("strangers_sent_too", true) },
+        Row {
+            rest: [&other[..], std::slice::from_ref(&inter)].concat(),
+            ..row("strangers_sent_too", true)
+        },
         Row { leaf: spoilt(leaf.clone()), ..row("leaf_signature_wrong", false) },
         Row { rest: vec![spoilt(inter.clone())], ..row("ca_signature_wrong", false) },
         Row { rest: vec![other[1].clone()], ..row("ca_of_the_same_name", false) },
