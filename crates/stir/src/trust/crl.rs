@@ -1,6 +1,7 @@
 //! Certificate revocation lists (RFC 5280 §5).
 
-use super::path::{Search, Signed, check_signature, time};
+use super::path::{Search, time};
+use super::signature::{Signed, check_signature};
 use crate::asn1::{self, Cursor, Extension};
 use crate::cert::Certificate;
 use crate::error::{Code, Error, Result};
@@ -9,6 +10,7 @@ use der::asn1::ObjectIdentifier;
 use der::{Decode, Tag};
 use rustls_pki_types::pem::{PemObject, SectionKind};
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use x509_cert::ext::pkix::name::{GeneralName, GeneralNames};
 use x509_cert::ext::pkix::{CrlDistributionPoints, IssuingDistributionPoint};
 use x509_cert::name::Name;
@@ -17,6 +19,8 @@ use x509_cert::name::Name;
 const MAX_CRLS: usize = 64;
 /// Most certificates on one CRL: about ten times all that are in use in North America.
 const MAX_REVOKED: usize = 200_000;
+/// Most CAs that an indirect CRL names: North America has some 20. Each entry looks through them.
+const MAX_ISSUERS: usize = 256;
 
 const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
 const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.31");
@@ -40,6 +44,8 @@ pub(super) struct Crl {
     issuers: Vec<Named>,
     /// Serial number → places in `issuers`.
     revoked: HashMap<Vec<u8>, Vec<usize>>,
+    /// Whose signature it was found to have, so that megabytes are hashed once and not per verdict.
+    signer: OnceLock<Certificate>,
 }
 
 /// A name that is owned.
@@ -61,7 +67,7 @@ impl Named {
 /// All CRLs of a file: PEM, any number of them, or the DER of one.
 pub(super) fn read_file(text: &[u8]) -> Result<Vec<Crl>> {
     let wrong = |why: String| Error::new(Code::CrlFileRead, why);
-    // A SEQUENCE of more than 127 octets: no PEM text begins so.
+    // The tag of a SEQUENCE: PEM begins with a dash, or a comment.
     if text.starts_with(&[0x30]) {
         return Ok(vec![Crl::from_der(text).map_err(|e| wrong(format!("holds no CRL: {e}")))?]);
     }
@@ -123,6 +129,7 @@ impl Crl {
             indirect: false,
             issuers: vec![Named::read(issuer)?],
             revoked: HashMap::new(),
+            signer: OnceLock::new(),
             der: der.to_vec(),
         };
         let entries = tbs.optional(Tag::Sequence)?;
@@ -195,16 +202,19 @@ impl Crl {
         }) else {
             return Err(Tag::Sequence.value_error().into());
         };
-        // Entries of one issuer follow one another: the last few are looked at, not all.
+        // Entries of one issuer mostly follow one another.
         if let Some(place) = self.issuers.iter().rposition(|known| known.name == *name) {
             return Ok(place);
+        }
+        if self.issuers.len() >= MAX_ISSUERS {
+            return Err(Tag::Sequence.length_error().into());
         }
         self.issuers.push(Named { der: der::Encode::to_der(name)?, name: name.clone() });
         Ok(self.issuers.len() - 1)
     }
 
     /// Whether it counts at this time: its dates, and its signature by an issuer that is trusted.
-    pub(super) fn check(&self, search: &Search<'_>) -> Result<()> {
+    pub(super) fn check<'a>(&'a self, search: &Search<'a>) -> Result<()> {
         let now = search.now;
         if now < self.this_update {
             return Err(self.wrong(&format!("is not in force before {}", time(self.this_update))));
@@ -213,6 +223,9 @@ impl Crl {
             && now > next
         {
             return Err(self.wrong(&format!("is out of date since {}: get a new one", time(next))));
+        }
+        if self.signer.get().is_some_and(|signer| search.find(signer).is_ok()) {
+            return Ok(());
         }
         let mut why = "has an issuer that is neither a trust anchor nor among the intermediates: add its certificate to CertCAFile or CertCAInter".to_owned();
         let signed = Signed {
@@ -239,7 +252,10 @@ impl Crl {
                 Err(e) => why = format!("does not count: {e}"),
                 Ok(()) => match search.find(signer) {
                     Err(e) => why = format!("has an issuer that is not trusted: {}", e.message()),
-                    Ok(_) => return Ok(()),
+                    Ok(_) => {
+                        self.signer.get_or_init(|| signer.clone());
+                        return Ok(());
+                    }
                 },
             }
         }
