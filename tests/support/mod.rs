@@ -1,6 +1,12 @@
 //! Real parts for live tests: a Kamailio, SIP over UDP and TCP, HTTP servers, a certification
 //! authority. Each test starts its own on ports of its own, and all of it stops with the test.
-#![allow(dead_code, unused_imports, missing_docs, clippy::unwrap_used, reason = "each test uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "each test uses a part of it"
+)]
 
 pub mod http;
 pub mod kamailio;

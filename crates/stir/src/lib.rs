@@ -18,6 +18,7 @@ mod file;
 pub mod identity;
 mod json;
 pub mod key;
+mod name;
 pub mod passport;
 mod sign;
 mod store;

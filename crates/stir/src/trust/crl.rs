@@ -1,23 +1,29 @@
 //! Certificate revocation lists (RFC 5280 §5).
 
-use super::path::{Search, Signed, check_signature, time};
+use super::path::{Search, time};
+use super::signature::{Signed, check_signature};
 use crate::asn1::{self, Cursor, Extension};
-use crate::cert::{Certificate, NameRef, hex};
+use crate::cert::Certificate;
 use crate::error::{Code, Error, Result};
+use crate::name::NameRef;
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Tag};
 use rustls_pki_types::pem::{PemObject, SectionKind};
 use std::collections::HashMap;
-use x509_cert::ext::pkix::IssuingDistributionPoint;
+use std::sync::OnceLock;
 use x509_cert::ext::pkix::name::{GeneralName, GeneralNames};
+use x509_cert::ext::pkix::{CrlDistributionPoints, IssuingDistributionPoint};
 use x509_cert::name::Name;
 
 /// Most CRLs in one file: a country has a few.
 const MAX_CRLS: usize = 64;
 /// Most certificates on one CRL: about ten times all that are in use in North America.
 const MAX_REVOKED: usize = 200_000;
+/// Most CAs that an indirect CRL names: North America has some 20. Each entry looks through them.
+const MAX_ISSUERS: usize = 256;
 
 const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
+const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.31");
 const CERTIFICATE_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.29");
 
 /// One CRL, parsed; whether it counts is asked each time ([`Crl::check`]).
@@ -32,10 +38,14 @@ pub(super) struct Crl {
     /// Kinds of certificates that it says nothing of.
     only_users: bool,
     only_cas: bool,
+    /// Whether entries may name their certificates' issuers.
+    indirect: bool,
     /// Issuers of the certificates on it; the first is the CRL's own.
     issuers: Vec<Named>,
     /// Serial number → places in `issuers`.
     revoked: HashMap<Vec<u8>, Vec<usize>>,
+    /// Whose signature it was found to have, so that megabytes are hashed once and not per verdict.
+    signer: OnceLock<Certificate>,
 }
 
 /// A name that is owned.
@@ -57,7 +67,7 @@ impl Named {
 /// All CRLs of a file: PEM, any number of them, or the DER of one.
 pub(super) fn read_file(text: &[u8]) -> Result<Vec<Crl>> {
     let wrong = |why: String| Error::new(Code::CrlFileRead, why);
-    // A SEQUENCE of more than 127 octets: no PEM text begins so.
+    // The tag of a SEQUENCE: PEM begins with a dash, or a comment.
     if text.starts_with(&[0x30]) {
         return Ok(vec![Crl::from_der(text).map_err(|e| wrong(format!("holds no CRL: {e}")))?]);
     }
@@ -116,29 +126,27 @@ impl Crl {
             next_update,
             only_users: false,
             only_cas: false,
+            indirect: false,
             issuers: vec![Named::read(issuer)?],
             revoked: HashMap::new(),
+            signer: OnceLock::new(),
             der: der.to_vec(),
         };
         let entries = tbs.optional(Tag::Sequence)?;
         let extensions = tbs.optional(asn1::context(0))?;
         tbs.finish()?;
-        let indirect = match extensions {
-            None => false,
-            Some(tagged) => {
-                let list = Cursor::inside(&tagged)?.expect(Tag::Sequence)?;
-                crl.read_extensions(der, &asn1::extensions(Cursor::inside(&list)?)?)?
-            }
-        };
+        if let Some(tagged) = extensions {
+            let list = Cursor::inside(&tagged)?.expect(Tag::Sequence)?;
+            crl.read_extensions(der, &asn1::extensions(Cursor::inside(&list)?)?)?;
+        }
         if let Some(entries) = entries {
-            crl.read_entries(der, Cursor::inside(&entries)?, indirect)?;
+            crl.read_entries(der, Cursor::inside(&entries)?)?;
         }
         Ok(crl)
     }
 
-    /// RFC 5280 §5.2; answers whether the CRL is indirect.
-    fn read_extensions(&mut self, der: &[u8], extensions: &[Extension]) -> der::Result<bool> {
-        let mut indirect = false;
+    /// RFC 5280 §5.2.
+    fn read_extensions(&mut self, der: &[u8], extensions: &[Extension]) -> der::Result<()> {
         for extension in extensions {
             let value = der.get(extension.value.clone()).unwrap_or_default();
             if extension.oid == ISSUING_DISTRIBUTION_POINT {
@@ -149,22 +157,17 @@ impl Crl {
                 }
                 self.only_users = point.only_contains_user_certs;
                 self.only_cas = point.only_contains_ca_certs;
-                indirect = point.indirect_crl;
+                self.indirect = point.indirect_crl;
             } else if extension.critical {
                 // deltaCRLIndicator among them: a delta is no CRL by itself.
                 return Err(der::ErrorKind::OidUnknown { oid: extension.oid }.into());
             }
         }
-        Ok(indirect)
+        Ok(())
     }
 
     /// RFC 5280 §5.3: an entry's certificateIssuer holds for those after it as well.
-    fn read_entries(
-        &mut self,
-        der: &[u8],
-        mut entries: Cursor<'_>,
-        indirect: bool,
-    ) -> der::Result<()> {
+    fn read_entries(&mut self, der: &[u8], mut entries: Cursor<'_>) -> der::Result<()> {
         let mut issuer = 0;
         let mut count = 0_usize;
         while !entries.is_finished() {
@@ -177,7 +180,7 @@ impl Crl {
             entry.time()?;
             if let Some(list) = entry.optional(Tag::Sequence)? {
                 for extension in asn1::extensions(Cursor::inside(&list)?)? {
-                    if extension.oid == CERTIFICATE_ISSUER && indirect {
+                    if extension.oid == CERTIFICATE_ISSUER && self.indirect {
                         let value = der.get(extension.value).unwrap_or_default();
                         issuer = self.issuer_place(value)?;
                     } else if extension.critical {
@@ -199,16 +202,19 @@ impl Crl {
         }) else {
             return Err(Tag::Sequence.value_error().into());
         };
-        // Entries of one issuer follow one another: the last few are looked at, not all.
+        // Entries of one issuer mostly follow one another.
         if let Some(place) = self.issuers.iter().rposition(|known| known.name == *name) {
             return Ok(place);
+        }
+        if self.issuers.len() >= MAX_ISSUERS {
+            return Err(Tag::Sequence.length_error().into());
         }
         self.issuers.push(Named { der: der::Encode::to_der(name)?, name: name.clone() });
         Ok(self.issuers.len() - 1)
     }
 
     /// Whether it counts at this time: its dates, and its signature by an issuer that is trusted.
-    pub(super) fn check(&self, search: &Search<'_>) -> Result<()> {
+    pub(super) fn check<'a>(&'a self, search: &Search<'a>) -> Result<()> {
         let now = search.now;
         if now < self.this_update {
             return Err(self.wrong(&format!("is not in force before {}", time(self.this_update))));
@@ -217,6 +223,9 @@ impl Crl {
             && now > next
         {
             return Err(self.wrong(&format!("is out of date since {}: get a new one", time(next))));
+        }
+        if self.signer.get().is_some_and(|signer| search.find(signer).is_ok()) {
+            return Ok(());
         }
         let mut why = "has an issuer that is neither a trust anchor nor among the intermediates: add its certificate to CertCAFile or CertCAInter".to_owned();
         let signed = Signed {
@@ -228,8 +237,11 @@ impl Crl {
             if !signer.subject_name().matches(&self.issuer.as_ref()) {
                 continue;
             }
-            // RFC 5280 §6.3.3 f.
-            if signer.key_usage().is_ok_and(|usage| usage.is_some_and(|usage| !usage.crl_sign())) {
+            // RFC 5280 §6.3.3 f asks for cRLSign. Who may issue certificates may revoke them too:
+            // France's root has keyCertSign alone and signs the CRL of its intermediates.
+            if signer.key_usage().is_ok_and(|usage| {
+                usage.is_some_and(|usage| !usage.crl_sign() && !usage.key_cert_sign())
+            }) {
                 why = format!(
                     "has an issuer (serial {}) whose keyUsage does not let it sign CRLs",
                     signer.serial()
@@ -240,7 +252,10 @@ impl Crl {
                 Err(e) => why = format!("does not count: {e}"),
                 Ok(()) => match search.find(signer) {
                     Err(e) => why = format!("has an issuer that is not trusted: {}", e.message()),
-                    Ok(_) => return Ok(()),
+                    Ok(_) => {
+                        self.signer.get_or_init(|| signer.clone());
+                        return Ok(());
+                    }
                 },
             }
         }
@@ -253,12 +268,36 @@ impl Crl {
         if (self.only_users && ca) || (self.only_cas && !ca) {
             return false;
         }
-        self.revoked.get(certificate.serial_octets()).is_some_and(|places| {
-            places
-                .iter()
-                .filter_map(|place| self.issuers.get(*place))
-                .any(|issuer| issuer.as_ref().matches(&certificate.issuer_name()))
-        })
+        let Some(places) = self.revoked.get(certificate.serial_octets()) else { return false };
+        if places
+            .iter()
+            .filter_map(|place| self.issuers.get(*place))
+            .any(|issuer| issuer.as_ref().matches(&certificate.issuer_name()))
+        {
+            return true;
+        }
+        // France: one authority's CRL for all CAs, with neither issuingDistributionPoint nor
+        // certificateIssuer. It holds for the certificates that name it as their cRLIssuer.
+        !self.indirect && self.is_named_by(certificate)
+    }
+
+    /// Whether a certificate's cRLDistributionPoints (RFC 5280 §4.2.1.13) name this CRL's issuer.
+    /// France writes the attributes in another order there, so the order does not count: the most
+    /// that can come of it is that a serial number is looked up.
+    fn is_named_by(&self, certificate: &Certificate) -> bool {
+        let Some((_, value)) = certificate.extension(CRL_DISTRIBUTION_POINTS) else { return false };
+        let points = CrlDistributionPoints::from_der(value).map(|points| points.0);
+        points
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|point| point.crl_issuer.as_ref())
+            .flatten()
+            .any(|name| match name {
+                GeneralName::DirectoryName(name) => {
+                    NameRef { der: &[], name }.matches_in_any_order(&self.issuer.as_ref())
+                }
+                _ => false,
+            })
     }
 
     /// Until when it is in force, in Unix seconds.
@@ -282,7 +321,7 @@ pub(super) fn revoked(certificate: &Certificate) -> Error {
         format!(
             "the certificate of \"{}\" (serial {}) was revoked by its CRL",
             certificate.subject(),
-            hex(certificate.serial_octets())
+            certificate.serial()
         ),
     )
 }
