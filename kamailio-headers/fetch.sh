@@ -56,15 +56,28 @@ private() {
 }
 
 echo "fetching the headers of kamailio $version" >&2
-# Another repository of the system may have no sources: what counts is whether this one has.
+# Another repository of the system may have no sources, a mirror may lack a file that is not needed
+# here (a detached signature): what counts is whether the source is there afterwards. apt keeps only
+# what has the digest that its signed list says.
 private -qq update || true
-(cd "$work/unpacked" && private -qq source "kamailio=$version") ||
-    fail "the source package of kamailio $version can't be had: set KAMAILIO_SRC to its source tree"
+(cd "$work/unpacked" && private -qq --download-only source "kamailio=$version") || true
+cd "$work/unpacked"
+for archive in kamailio_*.orig.tar.* kamailio_*.debian.tar.*; do
+    case $archive in
+        *.asc) ;;
+        *.orig.*) tar -xf "$archive" --strip-components=1 ;;
+        *.debian.*) tar -xf "$archive" ;;
+    esac
+done 2>/dev/null || fail "the source package of kamailio $version can't be had: set KAMAILIO_SRC to its source tree"
+# As the distribution builds it.
+grep -v '^#' debian/patches/series | while read -r patch _; do
+    [ -z "$patch" ] || patch -s -p1 <"debian/patches/$patch" >&2
+done
 
-unpacked=$(echo "$work"/unpacked/kamailio-*/src)
-[ -f "$unpacked/core/sr_module.h" ] || fail "the source package of kamailio $version has no src/core/sr_module.h"
+[ -f src/core/sr_module.h ] || fail "the source package of kamailio $version has no src/core/sr_module.h"
+rm -rf "$tree.new"
 mkdir -p "$tree.new"
-(cd "$unpacked" && find core modules/tm lib -name '*.h' -exec cp --parents -t "$tree.new" {} +)
+(cd src && find core modules/tm lib -name '*.h' -exec cp --parents -t "$tree.new" {} +)
 rm -rf "$tree"
 mv "$tree.new" "$tree"
 echo "$tree"

@@ -91,7 +91,7 @@ fn some(text: String) -> Option<String> {
 
 /// `$secsipid(name)`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(i32)]
+#[repr(i64)]
 pub(crate) enum Variable {
     Val,
     Ret,
@@ -135,8 +135,8 @@ pub(crate) enum Value {
 }
 
 /// The value of the variable with this number; `None` for null.
-pub(crate) fn value(number: i32) -> Option<Value> {
-    let (_, variable) = VARIABLES.iter().find(|(_, variable)| *variable as i32 == number)?;
+pub(crate) fn value(number: i64) -> Option<Value> {
+    let (_, variable) = VARIABLES.iter().find(|(_, variable)| *variable as i64 == number)?;
     LAST.with_borrow(|last| {
         let text = match variable {
             Variable::Ret => return Some(Value::Number(last.ret.into())),

@@ -1,4 +1,5 @@
 //! `$secsipid(name)` and the values that KEMI functions return.
+#![allow(clippy::useless_conversion, reason = "numbers are int in Kamailio 5.6, long in later ones")]
 
 use super::bindings::{
     _str, PV_NAME_INTSTR, SR_KEMIP_NULL, SR_KEMIP_STR, pv_get_null, pv_get_sintval, pv_get_strval,
@@ -26,7 +27,7 @@ pub(super) unsafe extern "C" fn parse_name(spec: pv_spec_p, name: *mut _str) -> 
         (Some(Some(variable)), Some(spec)) => {
             spec.pvp.pvn.type_ = PV_NAME_INTSTR as c_int;
             spec.pvp.pvn.u.isname.type_ = 0;
-            spec.pvp.pvn.u.isname.name.n = variable as c_int;
+            spec.pvp.pvn.u.isname.name.n = (variable as c_int).into();
             0
         }
         _ => -1,
@@ -41,7 +42,7 @@ pub(super) unsafe extern "C" fn get(
 ) -> c_int {
     // SAFETY: `param` is part of a spec that `parse_name` filled in.
     let number = unsafe { (*param).pvn.u.isname.name.n };
-    let found = guard::catch(|| state::value(number)).flatten();
+    let found = guard::catch(|| state::value(number.into())).flatten();
     // SAFETY: the three pointers are Kamailio's own. A text stays where it is until the next call
     // of one of our functions in this process.
     unsafe {
@@ -49,7 +50,6 @@ pub(super) unsafe extern "C" fn get(
             None => pv_get_null(msg, param, value),
             Some(Value::Number(number)) =>
             {
-                #[allow(clippy::useless_conversion, reason = "int in Kamailio 5.6, long later")]
                 pv_get_sintval(msg, param, value, number.try_into().unwrap_or_default())
             }
             Some(Value::Text(text, len)) => {
@@ -62,7 +62,7 @@ pub(super) unsafe extern "C" fn get(
 
 /// `KSR.secsipid.secsipid_get_val()`.
 pub(super) unsafe extern "C" fn kemi_get_val(_msg: *mut sip_msg) -> *mut sr_kemi_xval_t {
-    let found = guard::catch(|| state::value(Variable::Val as c_int)).flatten();
+    let found = guard::catch(|| state::value(Variable::Val as i64)).flatten();
     match found {
         Some(Value::Text(text, len)) => xval(Some(borrowed(text, len))),
         _ => xval(None),

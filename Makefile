@@ -1,0 +1,74 @@
+# make help
+
+CARGO ?= cargo
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+DESTDIR ?=
+# Where Kamailio looks for modules; found once it is installed.
+MODULES_DIR ?= $(firstword $(wildcard /usr/lib/*/kamailio/modules /usr/local/lib64/kamailio/modules /usr/local/lib/kamailio/modules))
+MODULE := $(TARGET)/release/secsipid.so
+
+# What building and testing need, as Debian packages.
+PACKAGES := kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python3-modules \
+	kamailio-secsipid-modules libsecsipid-dev secsipidx \
+	gcc libc6-dev libclang-dev dpkg-dev ca-certificates openssl procps \
+	sip-tester mmdebstrap valgrind
+
+.PHONY: help
+help:
+	@echo 'make demo              install what is needed, build, sign and check a real call'
+	@echo 'make test              all tests, the live ones too'
+	@echo 'make build             target/release/secsipid.so, for the Kamailio that is installed'
+	@echo 'make install           put it into Kamailio'\''s module folder (DESTDIR, MODULES_DIR)'
+	@echo 'make bench             side by side with the stock module'
+	@echo 'make lint              rustfmt, clippy, licences'
+	@echo 'make deps              install the Debian packages that building and testing need'
+	@echo 'make test-kamailio-6.0 the live tests in a Debian 13 (6.1: in a Debian sid)'
+	@echo 'make clean             remove what was built'
+	@echo
+	@echo 'KAMAILIO_SRC           source tree of the installed Kamailio, if Debian has no package of it'
+
+.PHONY: deps
+deps:
+	@tests/deps.sh $(PACKAGES)
+
+.PHONY: build
+build: deps
+	$(CARGO) build --release --workspace
+	@cp -f $(TARGET)/release/libkamailio_secsipid.so $(MODULE)
+	@echo 'built: $(MODULE)'
+
+.PHONY: install
+install:
+	@test -f $(MODULE) || { echo '$(MODULE) is not there: run make build' >&2; exit 1; }
+	@test -n '$(MODULES_DIR)' || { echo 'no folder of Kamailio modules found: give MODULES_DIR' >&2; exit 1; }
+	install -D -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/secsipid.so
+
+.PHONY: demo
+demo: build
+	$(CARGO) run --release --quiet --example demo
+
+.PHONY: test
+test: build
+	$(CARGO) test --workspace
+
+.PHONY: test-kamailio-6.0 test-kamailio-6.1
+test-kamailio-6.0 test-kamailio-6.1: test-kamailio-%: deps
+	tests/series.sh $*
+
+.PHONY: bench
+bench: build
+	$(CARGO) bench --package stir --bench es256
+	$(CARGO) bench --package secsipid --bench kamailio
+
+.PHONY: lint
+lint: deps
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- --deny warnings
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-deny
+	$(CARGO) deny check licenses bans sources
+	@$(CARGO) deny check advisories || echo 'lint: advisories were not checked: see above'
+
+.PHONY: clean
+clean:
+	$(CARGO) clean
+	rm -rf kamailio-headers/tree-* .series

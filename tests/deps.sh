@@ -1,0 +1,34 @@
+#!/bin/sh
+# Installs those of the named Debian packages that are missing, and starts none of their services.
+set -eu
+
+missing=
+for package in "$@"; do
+    case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) in
+        installed) ;;
+        *) missing="$missing $package" ;;
+    esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+    sudo=
+elif command -v sudo >/dev/null; then
+    sudo=sudo
+else
+    echo "deps: run as root: apt-get install$missing" >&2
+    exit 1
+fi
+
+# Packages that bring a service would start it: 101 says that this is not wanted now.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+    $sudo chmod 755 "$policy"
+    trap '$sudo rm -f "$policy"' EXIT
+fi
+
+echo "installing:$missing"
+$sudo apt-get update -qq || echo 'deps: not every package list is up to date; going on' >&2
+# shellcheck disable=SC2086 # words of a list
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing

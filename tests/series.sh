@@ -1,0 +1,54 @@
+#!/bin/sh
+# The live tests in another series of Kamailio: series.sh 6.0|6.1
+#
+# Makes a folder with the Debian that has it, builds the module against its headers and runs the
+# tests with Kamailio in a chroot there (as root).
+set -eu
+
+series=$1
+case $series in
+    6.0) suite=trixie ;;
+    6.1) suite=sid ;;
+    *)
+        echo "usage: series.sh 6.0|6.1" >&2
+        exit 2
+        ;;
+esac
+
+cd "$(dirname "$0")/.."
+[ "$(id -u)" = 0 ] || {
+    echo 'series: run as root: the tests run Kamailio in a chroot' >&2
+    exit 1
+}
+
+root=$PWD/.series/$series
+if [ ! -x "$root/usr/sbin/kamailio" ]; then
+    # The mirror that this system uses.
+    mirror=$(apt-get indextargets --format '$(SITE)' 'Codename: '"$(. /etc/os-release && echo "$VERSION_CODENAME")" | head -n 1)
+    [ -n "$mirror" ] || {
+        echo 'series: no mirror is known: run apt-get update' >&2
+        exit 1
+    }
+    rm -rf "$root"
+    mkdir -p .series
+    # A mirror may be behind: its Release file is signed all the same.
+    mmdebstrap --variant=apt --aptopt='Acquire::Check-Valid-Until "false"' \
+        --include=kamailio,kamailio-extra-modules,kamailio-lua-modules,kamailio-python3-modules,ca-certificates \
+        "$suite" "$root" "$mirror"
+fi
+
+# For processes of the tests that look into /proc, and for random numbers.
+cleanup() { for mount in proc dev; do umount "$root/$mount" 2>/dev/null || true; done; }
+trap cleanup EXIT
+cleanup
+mount -t proc proc "$root/proc"
+mount --bind /dev "$root/dev"
+
+echo "series: $(chroot "$root" kamailio -V | head -n 1)"
+export KAMAILIO_ROOT="$root"
+# In the same target folder, where all but the module itself is built already.
+cargo build --release --package secsipid
+SECSIPID_MODULE=$PWD/.series/secsipid-$series.so
+export SECSIPID_MODULE
+cp -f "${CARGO_TARGET_DIR:-target}/release/libkamailio_secsipid.so" "$SECSIPID_MODULE"
+cargo test --package secsipid --test module
