@@ -79,6 +79,10 @@ impl Kamailio {
         })?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Self::parse(&text)
+            .map(|kamailio| match module_flags() {
+                Some(flags) => Self { flags, ..kamailio },
+                None => kamailio,
+            })
             .ok_or_else(|| format!("`{binary} -V` says nothing that is known: {text}"))
     }
 
@@ -142,10 +146,29 @@ impl Kamailio {
             return Ok(());
         }
         Err(format!(
-            "the headers give the flags \"{own}\", `kamailio -V` says \"{}\": the source tree is not that of this Kamailio",
+            "the headers give the flags \"{own}\", those of the installed Kamailio are \"{}\": the source tree is not its own",
             self.flags
         ))
     }
+}
+
+/// The flags that Kamailio's own modules were built with, read from one of them. Where Kamailio is
+/// built with CMake (6.1), `kamailio -V` lists more than the core compares modules with.
+fn module_flags() -> Option<String> {
+    let root = env::var("KAMAILIO_ROOT").unwrap_or_default();
+    let installed = ["usr/lib", "usr/local/lib", "usr/local/lib64"].iter().flat_map(|lib| {
+        let lib = Path::new("/").join(root.trim_end_matches('/')).join(lib);
+        let triplets = std::fs::read_dir(&lib).into_iter().flatten().flatten();
+        triplets.map(|entry| entry.path()).chain([lib.clone()]).collect::<Vec<_>>()
+    });
+    let module =
+        installed.map(|lib| lib.join("kamailio/modules/pv.so")).find(|path| path.exists())?;
+    let octets = std::fs::read(module).ok()?;
+    octets
+        .split(|octet| *octet == 0)
+        .filter_map(|text| std::str::from_utf8(text).ok())
+        .find(|text| text.starts_with("USE_TCP, ") && text.contains("_MALLOC"))
+        .map(str::to_owned)
 }
 
 /// What the headers say of themselves.

@@ -1,5 +1,8 @@
 //! `$secsipid(name)` and the values that KEMI functions return.
-#![allow(clippy::useless_conversion, reason = "numbers are int in Kamailio 5.6, long in later ones")]
+#![allow(
+    clippy::useless_conversion,
+    reason = "numbers are int in Kamailio 5.6, long in later ones"
+)]
 
 use super::bindings::{
     _str, PV_NAME_INTSTR, SR_KEMIP_NULL, SR_KEMIP_STR, pv_get_null, pv_get_sintval, pv_get_strval,
@@ -48,8 +51,7 @@ pub(super) unsafe extern "C" fn get(
     unsafe {
         match found {
             None => pv_get_null(msg, param, value),
-            Some(Value::Number(number)) =>
-            {
+            Some(Value::Number(number)) => {
                 pv_get_sintval(msg, param, value, number.try_into().unwrap_or_default())
             }
             Some(Value::Text(text, len)) => {

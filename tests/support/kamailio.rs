@@ -340,14 +340,16 @@ fn module_path(folder: &Folder, module: Module) -> Option<String> {
     }
 }
 
-/// `kamailio`, in the chroot if one is asked for.
+/// `kamailio`, in the chroot if one is asked for. It stops when the thread that started it is gone,
+/// also by Ctrl-C.
 fn command() -> Command {
     let binary = std::env::var("KAMAILIO").unwrap_or_else(|_| "kamailio".into());
-    if root() == std::path::Path::new("/") {
-        return Command::new(binary);
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM"]);
+    if root() != std::path::Path::new("/") {
+        command.arg("chroot").arg(root());
     }
-    let mut command = Command::new("chroot");
-    command.arg(root()).arg(binary);
+    command.arg(binary);
     command
 }
 
