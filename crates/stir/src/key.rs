@@ -26,8 +26,8 @@ impl SigningKey {
     /// (`PRIVATE KEY`). Other blocks (EC PARAMETERS, a certificate) are passed over.
     ///
     /// # Errors
-    /// [`Code::KeyFormat`] if there is none, or it is not P-256; [`Code::KeyInvalid`] if its DER
-    /// makes no sense. Nothing of the key is in the message.
+    /// [`Code::KeyFormat`] if there is no PEM, or the key is not P-256; [`Code::KeyInvalid`] if the
+    /// PEM is of another kind, or its DER makes no sense. Nothing of the key is in the message.
     pub fn from_pem(text: &[u8]) -> Result<Self> {
         let mut others = Vec::new();
         for (kind, der) in blocks(text) {
@@ -49,8 +49,9 @@ impl SigningKey {
         } else {
             ""
         };
+        let code = if others.is_empty() { Code::KeyFormat } else { Code::KeyInvalid };
         Err(Error::new(
-            Code::KeyFormat,
+            code,
             format!(
                 "there is no PEM private key (EC PRIVATE KEY or PRIVATE KEY) in it, {}{hint}",
                 found(&others)
@@ -182,7 +183,8 @@ impl Credential {
     /// `PUBLIC KEY`. Private keys beside them are passed over.
     ///
     /// # Errors
-    /// [`Code::CertFormat`] if there is neither; the codes of what is wrong with it.
+    /// [`Code::CertFormat`] if there is no PEM, [`Code::CertInvalid`] if it is of another kind; the
+    /// codes of what is wrong with it.
     pub fn from_pem(text: &[u8]) -> Result<Self> {
         let mut others = Vec::new();
         for (kind, der) in blocks(text) {
@@ -198,8 +200,9 @@ impl Credential {
                 other => others.push(name(other)),
             }
         }
+        let code = if others.is_empty() { Code::CertFormat } else { Code::CertInvalid };
         Err(Error::new(
-            Code::CertFormat,
+            code,
             format!("there is no PEM certificate or public key in it, {}", found(&others)),
         ))
     }

@@ -43,7 +43,7 @@ impl JoseHeader {
     /// Parses the first part of a token.
     ///
     /// # Errors
-    /// [`Code::HeaderParse`], or the code of a member that is no string; a `crit` member
+    /// [`Code::HeaderParse`], also for a member that is no string, and for a `crit` member
     /// (RFC 7515 §4.1.11), since no extension of it is known here.
     pub fn parse(part: &str) -> Result<Self> {
         let octets = decode(part, Code::HeaderParse, "JOSE header")?;
@@ -54,16 +54,19 @@ impl JoseHeader {
                 "the JOSE header has crit, which asks for extensions that nothing here knows",
             ));
         }
-        let member = |name: &str, code| match object.get(name) {
+        let member = |name: &str| match object.get(name) {
             None => Ok(String::new()),
             Some(Value::String(text)) => Ok(text.clone()),
-            Some(_) => Err(Error::new(code, format!("{name} in the JOSE header is no string"))),
+            Some(_) => Err(Error::new(
+                Code::HeaderParse,
+                format!("{name} in the JOSE header is no string"),
+            )),
         };
         Ok(Self {
-            alg: member("alg", Code::HeaderAlg)?,
-            ppt: member("ppt", Code::HeaderPpt)?,
-            typ: member("typ", Code::HeaderTyp)?,
-            x5u: member("x5u", Code::HeaderX5u)?,
+            alg: member("alg")?,
+            ppt: member("ppt")?,
+            typ: member("typ")?,
+            x5u: member("x5u")?,
         })
     }
 
@@ -231,7 +234,7 @@ mod tests {
             (r#""alg":"ES256","#, "", Code::HeaderAlg),
             ("ES256", "none", Code::HeaderAlg),
             ("ES256", "es256", Code::HeaderAlg),
-            (r#""ES256""#, "1", Code::HeaderAlg),
+            (r#""ES256""#, "1", Code::HeaderParse),
             (r#""ppt":"shaken","#, "", Code::HeaderPpt),
             ("shaken", "div", Code::HeaderPpt),
             (r#""typ":"passport","#, "", Code::HeaderTyp),

@@ -323,7 +323,7 @@ fn private_keys_of_other_kinds_say_so() {
     for (pem, code, part) in [
         ("", -152, "no PEM private key"),
         ("junk", -152, "no PEM private key"),
-        (keys.public.as_str(), -152, "only PUBLIC KEY"),
+        (keys.public.as_str(), -151, "only PUBLIC KEY"),
         (P384, -152, "P-256"),
         (RSA, -152, "P-256"),
         (ED25519, -152, "P-256"),
