@@ -102,7 +102,7 @@ impl Cfg {
         );
         text.push_str(if self.tcp { &"" } else { "disable_tcp=yes\n" });
         if self.tcp {
-            text.push_str(&format!("listen=tcp:127.0.0.1:{port}\n"));
+            text.push_str(&format!("listen=tcp:127.0.0.1:{port}\ntcp_rd_buf_size=65536\n"));
         }
         text.push_str(&self.globals);
         text.push_str(&format!("mpath=\"{}/\"\n", modules_folder()));

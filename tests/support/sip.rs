@@ -109,7 +109,8 @@ impl Sip {
 
     /// Sends a request once; its final reply.
     pub fn send(&self, request: &Request) -> Reply {
-        self.try_send(request, PATIENCE).unwrap_or_else(|| panic!("no reply to {request:?}"))
+        let shown: String = format!("{request:?}").chars().take(500).collect();
+        self.try_send(request, PATIENCE).unwrap_or_else(|| panic!("no reply to {shown}…"))
     }
 
     pub fn try_send(&self, request: &Request, limit: Duration) -> Option<Reply> {
