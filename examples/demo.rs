@@ -9,7 +9,7 @@ mod support;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use support::kamailio::{free_port, modules_folder, our_module};
-use support::{Answer, Folder, Http, Kamailio, Lab, Reply, Request, Sip, repository};
+use support::{Answer, Folder, Http, Kamailio, Lab, Reply, Request, Sip, define, repository};
 
 fn main() {
     println!("1. A certification authority, a signer's certificate and key (throw-away)");
@@ -22,17 +22,18 @@ fn main() {
     let folder = Folder::new();
     std::fs::copy(our_module(), folder.join("secsipid.so")).unwrap();
     let (sign, verify) = (free_port(), free_port());
-    let cfg = [
-        ("SIGN_PORT", sign.to_string()),
-        ("VERIFY_PORT", verify.to_string()),
-        ("SECSIPID_MODULE", folder.inside("secsipid.so")),
-        ("MODULES_FOLDER", format!("{}/", modules_folder())),
-        ("KEY_FILE", lab.path("key.pem")),
-        ("CERT_URL", url),
-        ("CA_FILE", lab.path("ca.pem")),
-    ]
-    .iter()
-    .fold(repository("cfg-examples/demo.cfg"), |cfg, (name, value)| define(&cfg, name, value));
+    let cfg = define(
+        &repository("cfg-examples/demo.cfg"),
+        &[
+            ("SIGN_PORT", &sign.to_string()),
+            ("VERIFY_PORT", &verify.to_string()),
+            ("SECSIPID_MODULE", &folder.inside("secsipid.so")),
+            ("MODULES_FOLDER", &format!("{}/", modules_folder())),
+            ("KEY_FILE", &lab.path("key.pem")),
+            ("CERT_URL", &url),
+            ("CA_FILE", &lab.path("ca.pem")),
+        ],
+    );
     let kamailio = Kamailio::start_text(folder, verify, &cfg, &[]);
     println!(
         "3. Kamailio with cfg-examples/demo.cfg: signs on port {sign}, verifies on port {verify}\n"
@@ -61,22 +62,6 @@ fn main() {
 
     kamailio.stop();
     println!("All as it should be. Kamailio and the servers are stopped.");
-}
-
-/// Replaces the value of a `#!substdef` line.
-fn define(cfg: &str, name: &str, value: &str) -> String {
-    let mut found = false;
-    let lines = cfg.lines().map(|line| {
-        if line.starts_with(&format!("#!substdef \"!{name}!")) {
-            found = true;
-            format!("#!substdef \"!{name}!{value}!g\"")
-        } else {
-            line.to_owned()
-        }
-    });
-    let cfg = lines.collect::<Vec<_>>().join("\n") + "\n";
-    assert!(found, "cfg-examples/demo.cfg has no definition of {name}");
-    cfg
 }
 
 fn part(identity: &str, number: usize) -> String {

@@ -98,3 +98,15 @@ pub fn repository(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
+
+/// A cfg with the values of its `#!substdef` lines replaced.
+pub fn define(cfg: &str, values: &[(&str, &str)]) -> String {
+    let mut cfg = cfg.to_owned();
+    for (name, value) in values {
+        let head = format!("#!substdef \"!{name}!");
+        let at = cfg.find(&head).unwrap_or_else(|| panic!("the cfg has no definition of {name}"));
+        let end = at + cfg[at..].find('\n').unwrap();
+        cfg.replace_range(at..end, &format!("{head}{value}!g\""));
+    }
+    cfg
+}
