@@ -100,7 +100,7 @@ impl Cfg {
             "#!KAMAILIO\ndebug={}\nlog_stderror=yes\nlog_color=no\nfork=yes\nchildren={}\ntcp_children={}\nlisten=udp:127.0.0.1:{port}\n",
             self.debug, self.workers, self.workers
         );
-        text.push_str(if self.tcp { &"" } else { "disable_tcp=yes\n" });
+        text.push_str(if self.tcp { "" } else { "disable_tcp=yes\n" });
         if self.tcp {
             text.push_str(&format!("listen=tcp:127.0.0.1:{port}\ntcp_rd_buf_size=65536\n"));
         }
