@@ -93,8 +93,9 @@ pub(super) unsafe fn argument<'a>(
 /// # Safety
 /// `param` must be NULL or the `str` that Kamailio called the function with.
 pub(super) unsafe fn kemi_argument<'a>(param: *mut _str, number: usize) -> Result<&'a str, Error> {
-    // SAFETY: the caller vouches for the pointer; the interpreter keeps the text for the call.
+    // SAFETY: the caller vouches for the pointer.
     match unsafe { param.as_ref() } {
+        // SAFETY: the interpreter keeps the text for the call.
         Some(value) => unsafe { text(value, &format!("argument {number}")) },
         None => Ok(""),
     }
@@ -138,6 +139,7 @@ macro_rules! functions {
                 // SAFETY: Kamailio calls with the message at hand and the arguments as they were
                 // fixed up by the function that stands beside this one in the table.
                 $(number += 1; let $arg = unsafe { guard::argument(msg, $arg, number) }?;)+
+                // SAFETY: as above.
                 let message = unsafe { Message::new(msg) };
                 Ok($run(&message, $($arg),+))
             })
@@ -149,6 +151,7 @@ macro_rules! functions {
                 // SAFETY: KEMI calls with the message at hand and arguments of the types that
                 // stand beside this function in the table.
                 $(number += 1; let $arg = unsafe { guard::kemi_argument($arg, number) }?;)+
+                // SAFETY: as above.
                 let message = unsafe { Message::new(msg) };
                 Ok($run(&message, $($arg),+))
             })
