@@ -1,17 +1,18 @@
 //! What a process keeps between calls: its settings, its keys and certificates, and what came of
 //! the last call, for the script's variables.
 
-use std::cell::{OnceCell, RefCell};
-use std::sync::{Mutex, PoisonError};
-use stir::{CertVerify, Config, Error, Report, Signer, Verifier};
+use std::cell::RefCell;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use stir::{Config, Error, Report, Signer, Verifier};
 
-/// Set as the cfg is read; every process inherits it.
+/// Set as the cfg is read.
 static CONFIG: Mutex<Option<Config>> = Mutex::new(None);
+/// Made before Kamailio forks, for neither opens a socket or starts a thread before it needs one:
+/// every process inherits them, with the trust anchors and CRLs that were good at start.
+static SIGNER: OnceLock<Signer> = OnceLock::new();
+static VERIFIER: OnceLock<Verifier> = OnceLock::new();
 
 thread_local! {
-    // Made at the first use, so after the fork.
-    static SIGNER: OnceCell<Signer> = const { OnceCell::new() };
-    static VERIFIER: OnceCell<Verifier> = const { OnceCell::new() };
     static LAST: RefCell<Last> = RefCell::default();
 }
 
@@ -166,32 +167,33 @@ pub(crate) fn lend(octets: Vec<u8>) -> (*const u8, usize) {
 pub(crate) fn configure(
     change: impl FnOnce(&mut Config) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    change(lock().get_or_insert_default())
-}
-
-/// Checks the settings before Kamailio forks.
-pub(crate) fn init() -> Result<(), Error> {
     let mut config = lock();
     let config = config.get_or_insert_default();
+    change(config)?;
+    config.check_values()
+}
+
+/// Checks the settings before Kamailio forks, and reads the files that they name.
+pub(crate) fn init() -> Result<(), Error> {
+    let config = lock().get_or_insert_default().clone();
     config.validate()?;
-    if !config.cert_verify.has(!CertVerify::TIME & !CertVerify::TIME_ONLY)
-        && config.cert_verify.bits() != CertVerify::TIME
-    {
+    if !config.checks_chains() {
         log::warn!(
             "no trust anchors: any certificate is accepted; set libopt CertVerify=5 and CertCAFile=<PEM file of the trusted CAs>"
         );
     }
-    Ok(())
+    SIGNER.get_or_init(|| Signer::new(&config));
+    VERIFIER.get_or_init(|| Verifier::new(&config)).load()
 }
 
 /// The process's signer.
 pub(crate) fn signer<T>(run: impl FnOnce(&Signer) -> T) -> T {
-    SIGNER.with(|cell| run(cell.get_or_init(|| Signer::new(&config()))))
+    run(SIGNER.get_or_init(|| Signer::new(&config())))
 }
 
 /// The process's verifier.
 pub(crate) fn verifier<T>(run: impl FnOnce(&Verifier) -> T) -> T {
-    VERIFIER.with(|cell| run(cell.get_or_init(|| Verifier::new(&config()))))
+    run(VERIFIER.get_or_init(|| Verifier::new(&config())))
 }
 
 fn config() -> Config {

@@ -29,7 +29,7 @@ impl Lab {
     }
 
     /// Issues a certificate with the CA: `/C=US/O=Test/CN=SHAKEN 1234` and its TNAuthList, valid
-    /// from now for so many days; negative ones have passed.
+    /// from now for so many days; with -1 it has expired (OpenSSL takes no smaller one).
     pub fn issue(&self, name: &str, key: &str, days: i64) -> String {
         self.folder.write(
             "leaf.cnf",
@@ -49,6 +49,26 @@ impl Lab {
             "x509 -req -in leaf.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days {days} -extfile leaf.cnf -extensions leaf -out {name}"
         ));
         self.folder.inside(name)
+    }
+
+    /// Makes the CA's revocation list with these certificates on it, valid for a week.
+    pub fn crl(&self, name: &str, revoked: &[&str]) -> String {
+        self.folder.write(
+            "ca.cnf",
+            "[ca]\ndefault_ca=lab\n[lab]\ndatabase=index.txt\ndefault_md=sha256\ncertificate=ca.pem\nprivate_key=ca-key.pem\n",
+        );
+        self.folder.write("index.txt", "");
+        for certificate in revoked {
+            self.openssl(&format!("ca -config ca.cnf -revoke {certificate}"));
+        }
+        self.openssl(&format!("ca -config ca.cnf -gencrl -crldays 7 -out {name}"));
+        self.folder.inside(name)
+    }
+
+    /// Replaces a file by another at once, as a careful operator does.
+    pub fn replace(&self, name: &str, by: &str) {
+        self.folder.write("replace.new", std::fs::read(self.folder.join(by)).unwrap());
+        std::fs::rename(self.folder.join("replace.new"), self.folder.join(name)).unwrap();
     }
 
     /// The public key of a private key.

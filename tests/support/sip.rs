@@ -1,7 +1,7 @@
 //! A SIP user agent client: sends a request, takes the final reply.
 
 use super::wait_for;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -127,7 +127,12 @@ impl Sip {
             deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
         {
             socket.set_read_timeout(Some(left)).unwrap();
-            let Ok(len) = socket.recv(&mut buffer) else { return None };
+            let len = match socket.recv(&mut buffer) {
+                Ok(len) => len,
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return None,
+                Err(e) => panic!("no reply: {e}"),
+            };
             let text = String::from_utf8_lossy(&buffer[..len]);
             match Reply::parse(&text) {
                 Some(reply) if text.contains(&id) && reply.status >= 200 => return Some(reply),

@@ -97,12 +97,28 @@ impl Config {
         Ok(())
     }
 
-    /// Checks everything that can be wrong before the first call: ranges, and the files that the
+    /// Checks everything that can be wrong before the first call: values, and the files that the
     /// settings name. Opens no socket.
     ///
     /// # Errors
     /// The first setting that can't work; the message names it by its Kamailio parameter.
     pub fn validate(&self) -> Result<()> {
+        self.check_values()?;
+        if !self.cache_dir.as_os_str().is_empty() && !self.cache_dir.is_dir() {
+            return Err(wrong(format!(
+                "cache_dir \"{}\" is no folder: create it, writable by the user that Kamailio runs as",
+                self.cache_dir.display()
+            )));
+        }
+        crate::fetch::check_settings(self)?;
+        crate::trust::Trust::new(self).load()
+    }
+
+    /// Checks what can be told of the settings without looking at any file.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate).
+    pub fn check_values(&self) -> Result<()> {
         if self.timeout == 0 || self.timeout > MAX_TIMEOUT {
             return Err(wrong(format!(
                 "timeout {} is not from 1 to {MAX_TIMEOUT} seconds",
@@ -115,18 +131,16 @@ impl Config {
                 self.cache_size
             )));
         }
-        if !self.cache_dir.as_os_str().is_empty() && !self.cache_dir.is_dir() {
-            return Err(wrong(format!(
-                "cache_dir \"{}\" is no folder: create it, writable by the user that Kamailio runs as",
-                self.cache_dir.display()
-            )));
-        }
         if !self.x5u.is_empty() {
-            crate::sign::valid_x5u(&self.x5u)
-                .map_err(|e| wrong(format!("x5u: {}", e.message())))?;
+            crate::sign::valid_x5u(&self.x5u).map_err(|e| wrong(e.message().to_owned()))?;
         }
-        crate::fetch::check_settings(self)?;
-        crate::trust::Trust::new(self).load()
+        Ok(())
+    }
+
+    /// Whether certificates are checked against any trust anchor.
+    pub const fn checks_chains(&self) -> bool {
+        let bits = self.cert_verify.bits();
+        bits & CertVerify::TIME_ONLY == 0 && bits & !CertVerify::TIME != 0
     }
 }
 

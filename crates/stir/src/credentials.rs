@@ -65,6 +65,10 @@ impl Credentials {
         }
     }
 
+    pub(crate) fn load_trust(&self) -> Result<()> {
+        self.trust.load()
+    }
+
     /// The key at a path, or at a `file://` or HTTP URL.
     pub(crate) fn by_location(&self, location: &str, now: i64) -> Result<Arc<Credential>> {
         if location.starts_with("http://") || location.starts_with("https://") {

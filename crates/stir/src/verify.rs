@@ -92,6 +92,15 @@ impl Verifier {
         }
     }
 
+    /// Reads the files of trust anchors, intermediates and CRLs, so that what is good in them stays
+    /// in force whatever becomes of them. A server does this before it forks.
+    ///
+    /// # Errors
+    /// As [`Trust::load`](crate::trust::Trust::load).
+    pub fn load(&self) -> Result<()> {
+        self.credentials.load_trust()
+    }
+
     /// Judges a message's Identity header fields as a set: one that is valid is enough. One with a
     /// `ppt` that is not supported is passed over while there are others.
     pub fn check<'a>(
