@@ -25,7 +25,7 @@ static void *work(void *number)
 		int checked = SecSIPIDCheckFull(value, 0, 300, from, 5 + n % 6);
 		int stale = SecSIPIDCheckFull(value, 0, -1, from, 5);
 		int other = SecSIPIDCheck(value, 0, 300, key, 5);
-		if(signed_ <= 0 || checked != 0 || stale != -232 || other != -102)
+		if(signed_ <= 0 || checked != 0 || stale != -232 || other != -101)
 			if(wrong++ == 0)
 				printf("%d %d %d %d\n", signed_, checked, stale, other);
 		free(value);
