@@ -6,6 +6,7 @@
 #![allow(non_snake_case, reason = "the names are the C library's")]
 
 mod entry;
+mod fork;
 mod settings;
 mod state;
 
@@ -58,7 +59,8 @@ unsafe fn sign_json(
         let texts = unsafe { (text(header), text(payload), lossy(key, 0)) };
         let token = (|| {
             let (header, payload, key) = (texts.0?, texts.1?, texts.2?);
-            State::current()?.workers.signer.sign_json(header, payload, kind(&key))
+            let state = State::current()?;
+            fork::sign(|| state.workers.signer.sign_json(header, payload, kind(&key)))
         })();
         // SAFETY: as this function's.
         let written = unsafe { put_text(&token, out) };
@@ -116,7 +118,8 @@ unsafe fn identity(
             let [orig, dest, attest, origid, x5u] = call;
             let call =
                 Call { orig: orig?, dest: dest?, attest: attest?, origid: origid?, x5u: x5u? };
-            State::current()?.workers.signer.identity(&call, kind(&key?))
+            let (state, key) = (State::current()?, key?);
+            fork::sign(|| state.workers.signer.identity(&call, kind(&key)))
         })();
         // SAFETY: as this function's.
         unsafe { put_text(&identity, out) }
