@@ -6,11 +6,16 @@ DESTDIR ?=
 # Where Kamailio looks for modules; found once it is installed.
 MODULES_DIR ?= $(firstword $(wildcard /usr/lib/*/kamailio/modules /usr/local/lib64/kamailio/modules /usr/local/lib/kamailio/modules))
 MODULE := $(TARGET)/release/secsipid.so
+# Where the C library goes.
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+LIBRARY := crates/libsecsipid
+PC := sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' $(LIBRARY)/secsipid-1.pc.in
 
 # What building and testing need, as Debian packages.
 PACKAGES := kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python3-modules \
 	kamailio-secsipid-modules libsecsipid-dev secsipidx \
-	gcc libc6-dev libclang-dev dpkg-dev ca-certificates openssl procps \
+	gcc g++ binutils pkgconf libc6-dev libclang-dev dpkg-dev ca-certificates openssl procps \
 	sip-tester mmdebstrap valgrind
 
 .PHONY: help
@@ -19,6 +24,7 @@ help:
 	@echo 'make test              all tests, the live ones too'
 	@echo 'make build             target/release/secsipid.so, for the Kamailio that is installed'
 	@echo 'make install           put it into Kamailio'\''s module folder (DESTDIR, MODULES_DIR)'
+	@echo 'make install-lib       the C library with headers and secsipid-1.pc (DESTDIR, PREFIX, LIBDIR)'
 	@echo 'make bench             side by side with the stock module'
 	@echo 'make lint              rustfmt, clippy, licences'
 	@echo 'make deps              install the Debian packages that building and testing need'
@@ -35,13 +41,25 @@ deps:
 build: deps
 	$(CARGO) build --release --workspace
 	@cp -f $(TARGET)/release/libkamailio_secsipid.so $(MODULE)
-	@echo 'built: $(MODULE)'
+	@cp -f $(LIBRARY)/include/*.h $(TARGET)/release/
+	@$(PC) >$(TARGET)/release/secsipid-1.pc
+	@echo 'built: $(MODULE), libsecsipid.so and libsecsipid.a beside it'
 
 .PHONY: install
 install:
 	@test -f $(MODULE) || { echo '$(MODULE) is not there: run make build' >&2; exit 1; }
 	@test -n '$(MODULES_DIR)' || { echo 'no folder of Kamailio modules found: give MODULES_DIR' >&2; exit 1; }
 	install -D -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/secsipid.so
+
+.PHONY: install-lib
+install-lib:
+	@test -f $(TARGET)/release/libsecsipid.so || { echo '$(TARGET)/release/libsecsipid.so is not there: run make build' >&2; exit 1; }
+	install -D -m 644 $(TARGET)/release/libsecsipid.so $(DESTDIR)$(LIBDIR)/libsecsipid.so.1
+	ln -sf libsecsipid.so.1 $(DESTDIR)$(LIBDIR)/libsecsipid.so
+	install -m 644 $(TARGET)/release/libsecsipid.a $(DESTDIR)$(LIBDIR)/
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include $(LIBRARY)/include/*.h
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(PC) >$(DESTDIR)$(LIBDIR)/pkgconfig/secsipid-1.pc
 
 .PHONY: demo
 demo: build

@@ -24,6 +24,7 @@ pub struct Cfg {
     pub workers: u32,
     pub debug: i32,
     pub tcp: bool,
+    env: Vec<(String, String)>,
     globals: String,
     modules: String,
     params: String,
@@ -37,6 +38,7 @@ impl Cfg {
             workers: 1,
             debug: 2,
             tcp: false,
+            env: Vec::new(),
             globals: String::new(),
             modules: String::new(),
             params: String::new(),
@@ -51,6 +53,12 @@ impl Cfg {
 
     pub fn tcp(mut self) -> Self {
         self.tcp = true;
+        self
+    }
+
+    /// An environment variable of Kamailio's.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
         self
     }
 
@@ -169,11 +177,16 @@ pub fn our_module() -> PathBuf {
     if let Some(path) = std::env::var_os("SECSIPID_MODULE") {
         return path.into();
     }
+    built("libkamailio_secsipid.so")
+}
+
+/// A file that `make build` made.
+pub fn built(name: &str) -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     let target = exe.ancestors().find(|path| path.join(".rustc_info.json").exists()).unwrap();
-    let module = target.join("release/libkamailio_secsipid.so");
-    assert!(module.exists(), "{} is not there: run make build", module.display());
-    module
+    let path = target.join("release").join(name);
+    assert!(path.exists(), "{} is not there: run make build", path.display());
+    path
 }
 
 /// A running Kamailio.
@@ -193,12 +206,16 @@ impl Kamailio {
     pub fn start_in(folder: Folder, cfg: &Cfg) -> Self {
         let port = free_port();
         let text = cfg.text(port, module_path(&folder, cfg.module).as_deref());
-        Self::start_text(folder, port, &text, &[])
+        Self::run(folder, port, &text, &[], &cfg.env)
     }
 
     /// Starts one with this very cfg, and waits until it answers OPTIONS on this port.
     pub fn start_text(folder: Folder, port: u16, cfg: &str, args: &[&str]) -> Self {
-        let child = spawn(&folder, cfg, args);
+        Self::run(folder, port, cfg, args, &[])
+    }
+
+    fn run(folder: Folder, port: u16, cfg: &str, args: &[&str], env: &[(String, String)]) -> Self {
+        let child = spawn(&folder, cfg, args, env);
         let mut kamailio = Self { child, port, folder };
         let sip = Sip::udp(port);
         wait_for("Kamailio answers OPTIONS", Duration::from_secs(20), || {
@@ -215,7 +232,7 @@ impl Kamailio {
         let folder = Folder::new();
         let port = free_port();
         let text = cfg.text(port, module_path(&folder, cfg.module).as_deref());
-        let child = spawn(&folder, &text, &[]);
+        let child = spawn(&folder, &text, &[], &cfg.env);
         let mut kamailio = Self { child, port, folder };
         let sip = Sip::udp(port);
         let status = wait_for("Kamailio stops", Duration::from_secs(20), || {
@@ -354,7 +371,7 @@ fn command() -> Command {
     command
 }
 
-fn spawn(folder: &Folder, cfg: &str, args: &[&str]) -> Child {
+fn spawn(folder: &Folder, cfg: &str, args: &[&str], env: &[(String, String)]) -> Child {
     let path = folder.write("kamailio.cfg", cfg);
     let run = folder.join("run");
     std::fs::create_dir_all(&run).unwrap();
@@ -375,6 +392,7 @@ fn spawn(folder: &Folder, cfg: &str, args: &[&str]) -> Child {
             "16",
         ])
         .args(args)
+        .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)

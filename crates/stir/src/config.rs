@@ -21,7 +21,7 @@ const MAX_TIMEOUT: u32 = 60;
 const MAX_CACHE_SIZE: u32 = 1_000_000;
 
 /// All settings of signing and verifying, with the defaults of the stock module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How old `iat` may be, in seconds.
     pub expire: u32,

@@ -73,7 +73,7 @@ pub struct Verifier {
     expire: i64,
     clock_skew: i64,
     clock: Arc<dyn Clock>,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
 }
 
 impl Verifier {
@@ -88,7 +88,18 @@ impl Verifier {
             expire: config.expire.into(),
             clock_skew: config.clock_skew.into(),
             clock,
-            credentials: Credentials::new(config, fetcher),
+            credentials: Arc::new(Credentials::new(config, fetcher)),
+        }
+    }
+
+    /// The same verifier, its caches shared, with another [`Config::expire`] (seconds; with a
+    /// negative one every token is too old).
+    pub fn expiring(&self, expire: i64) -> Self {
+        Self {
+            expire,
+            clock_skew: self.clock_skew,
+            clock: Arc::clone(&self.clock),
+            credentials: Arc::clone(&self.credentials),
         }
     }
 
