@@ -35,7 +35,14 @@ fn main() {
     let x5u = http.on("/cert.pem", Answer::Ok(lab.read("cert.pem").into()));
     let identity = Signer::new(&Config::default())
         .identity(
-            &Call { orig: "12155551212", dest: "12155551213", attest: "A", origid: "", x5u: &x5u },
+            &Call {
+                orig: "12155551212",
+                dest: "12155551213",
+                attest: "A",
+                origid: "",
+                x5u: &x5u,
+                rcd_nam: None,
+            },
             PrivateKey::Pem(&lab.read("key.pem")),
         )
         .unwrap();

@@ -12,6 +12,13 @@ int ks_parse_headers(struct sip_msg *msg);
 /* The value of a fixed-up string argument; 0, or negative. */
 int ks_get_svalue(struct sip_msg *msg, char *param, str *value);
 
+/* Replaces the body of a header field; 0, or negative. */
+int ks_change_body(struct sip_msg *msg, struct hdr_field *field, str *body);
+
+/* Prints a text with pseudo-variables, parsed at the first call and for all later ones; 0, or
+ * negative. */
+int ks_print_format(struct sip_msg *msg, str *format, str *value);
+
 /* Sets a writable variable to a string; 0, or negative. */
 int ks_set_pv(struct sip_msg *msg, char *param, str *value);
 

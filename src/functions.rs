@@ -1,15 +1,22 @@
 //! What the script functions do.
 
 use crate::kamailio::Message;
-use crate::state::{self, Outcome};
-use stir::{Call, CheckOptions, Error, PrivateKey, PublicKey, Report};
+use crate::results::{self, Outcome};
+use crate::state;
+use stir::{Call, CheckOptions, Code, DivCall, Error, PrivateKey, PublicKey, Report, verstat};
 
 pub(crate) fn check_identity(message: &Message, key_path: &str) -> Outcome {
-    check_message(message, location(key_path), CheckOptions::default())
+    match message.call() {
+        Ok(call) => checked(state::verifier().check_call(&call, location(key_path))),
+        Err(error) => failed("not checked", error),
+    }
 }
 
 pub(crate) fn check_identity_pubkey(message: &Message, key: &str) -> Outcome {
-    check_message(message, PublicKey::Pem(key), bare_token(true))
+    match message.identities() {
+        Ok(identities) => check_values(&identities, PublicKey::Pem(key), bare_token(true)),
+        Err(error) => failed("not checked", error),
+    }
 }
 
 pub(crate) fn check(_: &Message, identity: &str, key_path: &str) -> Outcome {
@@ -29,15 +36,18 @@ pub(crate) fn add_identity(
     x5u: &str,
     key_path: &str,
 ) -> Outcome {
-    let call = Call { orig, dest, attest, origid, x5u };
-    signed(
-        state::signer(|signer| signer.identity(&call, PrivateKey::Path(key_path)))
-            .and_then(|identity| message.add_identity(&identity).map(|()| String::new())),
-    )
+    let name = message.format(state::name_format());
+    let call = Call { orig, dest, attest, origid, x5u, rcd_nam: name.as_deref() };
+    signed(state::signer().identity(&call, PrivateKey::Path(key_path)).and_then(|identity| {
+        if state::adds_date() {
+            message.add_date()?;
+        }
+        message.add_identity(&identity).map(|()| String::new())
+    }))
 }
 
 pub(crate) fn build_identity(
-    _: &Message,
+    message: &Message,
     orig: &str,
     dest: &str,
     attest: &str,
@@ -45,12 +55,13 @@ pub(crate) fn build_identity(
     x5u: &str,
     key_path: &str,
 ) -> Outcome {
-    let call = Call { orig, dest, attest, origid, x5u };
-    signed(state::signer(|signer| signer.identity(&call, PrivateKey::Path(key_path))))
+    let name = message.format(state::name_format());
+    let call = Call { orig, dest, attest, origid, x5u, rcd_nam: name.as_deref() };
+    signed(state::signer().identity(&call, PrivateKey::Path(key_path)))
 }
 
 pub(crate) fn build_identity_prvkey(
-    _: &Message,
+    message: &Message,
     orig: &str,
     dest: &str,
     attest: &str,
@@ -58,23 +69,57 @@ pub(crate) fn build_identity_prvkey(
     x5u: &str,
     key: &str,
 ) -> Outcome {
-    let call = Call { orig, dest, attest, origid, x5u };
-    signed(state::signer(|signer| signer.identity(&call, PrivateKey::Pem(key))))
+    let name = message.format(state::name_format());
+    let call = Call { orig, dest, attest, origid, x5u, rcd_nam: name.as_deref() };
+    signed(state::signer().identity(&call, PrivateKey::Pem(key)))
+}
+
+pub(crate) fn add_div(
+    message: &Message,
+    orig: &str,
+    dest: &str,
+    div: &str,
+    x5u: &str,
+    key_path: &str,
+) -> Outcome {
+    signed(message.identities().and_then(|identities| {
+        let call = DivCall { orig, dest, div, x5u, identities: &identities };
+        let identity = state::signer().div_identity(&call, PrivateKey::Path(key_path))?;
+        message.add_identity(&identity).map(|()| String::new())
+    }))
 }
 
 pub(crate) fn sign(_: &Message, headers: &str, payload: &str, key_path: &str) -> Outcome {
-    signed(state::signer(|signer| signer.sign_json(headers, payload, PrivateKey::Path(key_path))))
+    signed(state::signer().sign_json(headers, payload, PrivateKey::Path(key_path)))
 }
 
 pub(crate) fn sign_prvkey(_: &Message, headers: &str, payload: &str, key: &str) -> Outcome {
-    signed(state::signer(|signer| signer.sign_json(headers, payload, PrivateKey::Pem(key))))
+    signed(state::signer().sign_json(headers, payload, PrivateKey::Pem(key)))
 }
 
 /// The body beside the outcome: where it goes differs between script and KEMI.
 pub(crate) fn get_url(url: &str) -> (Outcome, Option<Vec<u8>>) {
-    match state::verifier(|verifier| verifier.get_url(url)) {
+    match state::verifier().get_url(url) {
         Ok(body) => (Outcome::Done, Some(body)),
         Err(error) => (failed("not fetched", error), None),
+    }
+}
+
+/// Writes the verstat of the last check into the message: into P-Asserted-Identity, or From where
+/// there is none. One that came from outside goes from both.
+pub(crate) fn set_verstat(message: &Message) -> Outcome {
+    let Some(verstat) = results::with_report(|report| report.map(Report::verstat)) else {
+        return failed(
+            "verstat not set",
+            Error::new(Code::Generic, "nothing was checked: call secsipid_check_identity first"),
+        );
+    };
+    let marked = message.change_callers(|asserted, is_asserted, field| {
+        verstat::mark(field, (is_asserted == asserted).then_some(verstat))
+    });
+    match marked {
+        Ok(()) => Outcome::Done,
+        Err(error) => failed("verstat not set", error),
     }
 }
 
@@ -88,21 +133,17 @@ fn bare_token(attributes: bool) -> CheckOptions {
     CheckOptions { attributes, bare_token: true }
 }
 
-fn check_message(message: &Message, key: PublicKey<'_>, options: CheckOptions) -> Outcome {
-    match message.identities() {
-        Ok(identities) => check_values(&identities, key, options),
-        Err(error) => failed("not checked", error),
-    }
+fn check_values(identities: &[&str], key: PublicKey<'_>, options: CheckOptions) -> Outcome {
+    checked(state::verifier().check(identities.iter().copied(), key, options))
 }
 
-fn check_values(identities: &[&str], key: PublicKey<'_>, options: CheckOptions) -> Outcome {
-    let report: Report =
-        state::verifier(|verifier| verifier.check(identities.iter().copied(), key, options));
+fn checked(report: Report) -> Outcome {
     if let Err(error) = &report.result {
         // The caller's doing, and there may be many: no reason for an error.
-        log::info!("identity not verified: {error}");
+        let orig = report.claims.as_ref().map_or("", |claims| claims.orig.as_str());
+        log::info!("identity not verified: {error}; orig \"{orig}\", x5u \"{}\"", report.x5u);
     }
-    Outcome::Checked(report)
+    Outcome::Checked(Box::new(report))
 }
 
 fn signed(result: Result<String, Error>) -> Outcome {
@@ -114,5 +155,5 @@ fn signed(result: Result<String, Error>) -> Outcome {
 
 fn failed(what: &str, error: Error) -> Outcome {
     log::error!("{what}: {error}");
-    Outcome::failed(error)
+    Outcome::Failed(error)
 }

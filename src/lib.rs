@@ -8,4 +8,6 @@ mod functions;
 #[allow(unsafe_code)]
 mod kamailio;
 #[forbid(unsafe_code)]
+mod results;
+#[forbid(unsafe_code)]
 mod state;

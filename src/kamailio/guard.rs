@@ -2,7 +2,7 @@
 //! error, and what came of it is kept for the script's variables.
 
 use super::bindings::{_str, ks_get_svalue, ks_set_pv, sip_msg};
-use crate::state::{self, Outcome};
+use crate::results::{self, Outcome};
 use std::any::Any;
 use std::ffi::{c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,11 +15,11 @@ pub(super) fn call(run: impl FnOnce() -> Result<Outcome, Error>) -> c_int {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => {
             ::log::error!("{}", error.message());
-            Outcome::failed(error)
+            Outcome::Failed(error)
         }
-        Err(panic) => Outcome::failed(panicked(&*panic)),
+        Err(panic) => Outcome::Failed(panicked(&*panic)),
     };
-    state::keep(outcome)
+    results::keep(outcome)
 }
 
 /// Runs anything else that C calls; `None` if it panicked.

@@ -1,9 +1,13 @@
 //! The SIP message that a script is at.
 
-use super::bindings::{_str, hdr_field, ks_parse_headers, sip_msg, sr_hdr_add_zs};
+use super::bindings::{
+    _str, hdr_field, ks_change_body, ks_parse_headers, ks_print_format, sip_msg, sr_hdr_add_zs,
+};
 use super::guard::octets;
-use std::ffi::{c_char, c_int};
-use stir::{Code, Error};
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int, c_uint};
+use std::time::SystemTime;
+use stir::{Code, Error, SipCall};
 
 /// A message, for the length of one call.
 pub(crate) struct Message {
@@ -21,49 +25,173 @@ impl Message {
     /// The values of all Identity header fields (RFC 8224 §4; compact name `y`), in their order.
     /// One that is no text counts as one that is wrong.
     pub(crate) fn identities(&self) -> Result<Vec<&str>, Error> {
-        self.parse()?;
-        let mut found = Vec::new();
-        // SAFETY: parsed above, so `headers` is NULL or a list that ends in NULL.
-        let mut next: *const hdr_field = unsafe { (*self.msg).headers };
-        // SAFETY: each element is alive while the message is.
-        while let Some(field) = unsafe { next.as_ref() } {
-            // SAFETY: name and body point into the message's buffer.
-            let name = unsafe { octets(&field.name) };
-            if name.eq_ignore_ascii_case(b"Identity") || name.eq_ignore_ascii_case(b"y") {
-                // SAFETY: as above.
-                let body = unsafe { octets(&field.body) };
-                found.push(std::str::from_utf8(body).unwrap_or("\u{fffd}"));
-            }
-            next = field.next;
-        }
-        Ok(found)
+        Ok(self.fields()?.filter(|field| field.is(&["Identity", "y"])).map(|f| f.text()).collect())
     }
 
-    /// Adds an Identity header field behind the last one.
+    /// What says who calls whom.
+    pub(crate) fn call(&self) -> Result<SipCall<'_>, Error> {
+        // SAFETY: a request's first line is parsed before any script runs.
+        let request_uri = unsafe { octets(&(*self.message()?).first_line.u.request.uri) };
+        let mut call = SipCall {
+            request_uri: std::str::from_utf8(request_uri).unwrap_or(NO_TEXT),
+            ..SipCall::default()
+        };
+        for field in self.fields()? {
+            if field.is(&["Identity", "y"]) {
+                call.identities.push(field.text());
+            } else if field.is(&["P-Asserted-Identity"]) {
+                call.asserted.push(field.text());
+            } else if field.is(&["From", "f"]) {
+                call.from = field.text();
+            } else if field.is(&["To", "t"]) {
+                call.to = field.text();
+            }
+        }
+        Ok(call)
+    }
+
+    /// Changes the values of P-Asserted-Identity and From: `change` gets whether there is a
+    /// P-Asserted-Identity, whether this field is one, and its value.
+    pub(crate) fn change_callers(
+        &self,
+        change: impl Fn(bool, bool, &str) -> String,
+    ) -> Result<(), Error> {
+        // SAFETY: the message is the one that Kamailio called with.
+        let id = unsafe { (*self.message()?).id };
+        if CHANGED.replace(Some(id)) == Some(id) {
+            // Kamailio would write both values.
+            return Err(Error::new(Code::Generic, "it was set in this message before"));
+        }
+        let asserted = |field: &Field<'_>| field.is(&["P-Asserted-Identity"]);
+        let any = self.fields()?.any(|field| asserted(&field));
+        for field in self.fields()?.filter(|f| asserted(f) || f.is(&["From", "f"])) {
+            let Ok(value) = std::str::from_utf8(field.body()) else { continue };
+            let changed = change(any, asserted(&field), value);
+            if changed == value {
+                continue;
+            }
+            let failed = || {
+                Error::new(
+                    Code::Generic,
+                    "Kamailio can't change the header: see its own message, mostly pkg memory (-M)",
+                )
+            };
+            let len = c_int::try_from(changed.len()).map_err(|_| failed())?;
+            let mut body = _str { s: changed.as_ptr().cast::<c_char>().cast_mut(), len };
+            // SAFETY: the field is one of the message's; the shim copies the text.
+            let changed = unsafe { ks_change_body(self.msg, field.raw(), &raw mut body) };
+            if changed < 0 {
+                return Err(failed());
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a Date header field (RFC 8224 §6.1) if there is none.
+    pub(crate) fn add_date(&self) -> Result<(), Error> {
+        if self.fields()?.any(|field| field.is(&["Date"])) {
+            return Ok(());
+        }
+        self.add(c"Date", &httpdate::fmt_http_date(SystemTime::now()))
+    }
+
+    /// A text with pseudo-variables, as it is for this message; `None` for an empty one.
+    pub(crate) fn format(&self, format: &str) -> Option<String> {
+        if format.is_empty() || self.msg.is_null() {
+            return None;
+        }
+        let len = c_int::try_from(format.len()).ok()?;
+        let mut format = _str { s: format.as_ptr().cast::<c_char>().cast_mut(), len };
+        let mut value = _str { s: std::ptr::null_mut(), len: 0 };
+        // SAFETY: the message is alive; the format lives as long as the process, since the shim
+        // keeps what it parsed of it; the value is copied before anything else is printed.
+        let value = unsafe {
+            match ks_print_format(self.msg, &raw mut format, &raw mut value) {
+                0 => octets(&value),
+                _ => return None,
+            }
+        };
+        std::str::from_utf8(value).ok().filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    /// Adds an Identity header field behind the last header field.
     pub(crate) fn add_identity(&self, value: &str) -> Result<(), Error> {
-        self.parse()?;
+        self.add(c"Identity", value)
+    }
+
+    fn add(&self, name: &CStr, value: &str) -> Result<(), Error> {
+        let msg = self.message()?;
         let failed = || {
             Error::new(
                 Code::Generic,
-                "Kamailio can't add the Identity header: see its own message, mostly pkg memory (-M)",
+                format!(
+                    "Kamailio can't add the {} header: see its own message, mostly pkg memory (-M)",
+                    name.to_string_lossy()
+                ),
             )
         };
         let len = c_int::try_from(value.len()).map_err(|_| failed())?;
-        // Kamailio copies: the string is only read.
+        // Kamailio copies: the strings are only read.
         let mut body = _str { s: value.as_ptr().cast::<c_char>().cast_mut(), len };
-        let name = c"Identity".as_ptr().cast_mut();
         // SAFETY: the message is alive, name and body are read before the call returns.
-        if unsafe { sr_hdr_add_zs(self.msg, name, &raw mut body) } < 0 {
+        if unsafe { sr_hdr_add_zs(msg, name.as_ptr().cast_mut(), &raw mut body) } < 0 {
             return Err(failed());
         }
         Ok(())
     }
 
-    fn parse(&self) -> Result<(), Error> {
+    /// All header fields, in their order.
+    fn fields(&self) -> Result<impl Iterator<Item = Field<'_>>, Error> {
+        let msg = self.message()?;
+        // SAFETY: parsed, so `headers` is NULL or a list that ends in NULL, and each element is
+        // alive while the message is.
+        let first = unsafe { (*msg).headers.as_ref() };
+        Ok(std::iter::successors(first, |field| {
+            // SAFETY: as above.
+            unsafe { field.next.as_ref() }
+        })
+        .map(Field))
+    }
+
+    /// The message, with all its headers parsed.
+    fn message(&self) -> Result<*mut sip_msg, Error> {
         // SAFETY: the message is the one that Kamailio called with.
         if self.msg.is_null() || unsafe { ks_parse_headers(self.msg) } < 0 {
             return Err(Error::new(Code::Generic, "the message's headers can't be parsed"));
         }
-        Ok(())
+        Ok(self.msg)
+    }
+}
+
+thread_local! {
+    /// The message that was changed last.
+    static CHANGED: Cell<Option<c_uint>> = const { Cell::new(None) };
+}
+
+/// What stands for octets that are no text: no header value, no URI.
+const NO_TEXT: &str = "\u{fffd}";
+
+/// A header field of a message.
+struct Field<'a>(&'a hdr_field);
+
+impl<'a> Field<'a> {
+    /// Whether it has one of these names.
+    fn is(&self, names: &[&str]) -> bool {
+        // SAFETY: the name points into the message's buffer.
+        let own = unsafe { octets(&self.0.name) };
+        names.iter().any(|name| own.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    fn body(&self) -> &'a [u8] {
+        // SAFETY: the body points into the message's buffer.
+        unsafe { octets(&self.0.body) }
+    }
+
+    fn text(&self) -> &'a str {
+        std::str::from_utf8(self.body()).unwrap_or(NO_TEXT)
+    }
+
+    fn raw(&self) -> *mut hdr_field {
+        std::ptr::from_ref(self.0).cast_mut()
     }
 }

@@ -33,6 +33,18 @@ functions! {
     build_identity_prvkey, kemi_build_identity_prvkey => run::build_identity_prvkey, (orig dest attest origid x5u key);
     sign, kemi_sign => run::sign, (headers payload key_path);
     sign_prvkey, kemi_sign_prvkey => run::sign_prvkey, (headers payload key);
+    add_div, kemi_add_div => run::add_div, (orig dest div x5u key_path);
+}
+
+/// secsipid_set_verstat has no arguments.
+unsafe extern "C" fn set_verstat(msg: *mut sip_msg, _: *mut c_char, _: *mut c_char) -> c_int {
+    // SAFETY: Kamailio calls with the message at hand.
+    guard::call(|| Ok(run::set_verstat(&unsafe { Message::new(msg) })))
+}
+
+unsafe extern "C" fn kemi_set_verstat(msg: *mut sip_msg) -> c_int {
+    // SAFETY: KEMI calls with the message at hand.
+    guard::call(|| Ok(run::set_verstat(&unsafe { Message::new(msg) })))
 }
 
 /// secsipid_get_url writes into a variable, which no other function does.
@@ -89,7 +101,7 @@ macro_rules! cast {
 
 type P = *mut c_char;
 
-static COMMANDS: Shared<[cmd_export_t; 11]> = Shared([
+static COMMANDS: Shared<[cmd_export_t; 13]> = Shared([
     command(
         c"secsipid_check_identity",
         Some(check_identity),
@@ -154,6 +166,14 @@ static COMMANDS: Shared<[cmd_export_t; 11]> = Shared([
         Some(fixup_spve_all),
         Some(fixup_free_spve_all),
     ),
+    command(
+        c"secsipid_add_div",
+        cast!(add_div: (P, P, P, P, P)),
+        5,
+        Some(fixup_spve_all),
+        Some(fixup_free_spve_all),
+    ),
+    command(c"secsipid_set_verstat", Some(set_verstat), 0, None, None),
     COMMANDS_END,
 ]);
 
@@ -170,7 +190,7 @@ const fn parameter(name: &'static CStr, kind: u32, set: Parameter) -> param_expo
 const PARAMETERS_END: param_export_t =
     param_export_t { name: null_mut(), type_: 0, param_pointer: null_mut() };
 
-static PARAMETERS: Shared<[param_export_t; 12]> = Shared([
+static PARAMETERS: Shared<[param_export_t; 33]> = Shared([
     parameter(c"expire", PARAM_INT, params::expire),
     parameter(c"clock_skew", PARAM_INT, params::clock_skew),
     parameter(c"timeout", PARAM_INT, params::timeout),
@@ -182,6 +202,27 @@ static PARAMETERS: Shared<[param_export_t; 12]> = Shared([
     parameter(c"http_proxy", PARAM_STR, params::http_proxy),
     parameter(c"libopt", PARAM_STR, params::libopt),
     parameter(c"modproc", PARAM_STR, params::modproc),
+    parameter(c"max_identity", PARAM_INT, params::max_identity),
+    parameter(c"spc_match", PARAM_INT, params::spc_match),
+    parameter(c"tn_authlist_match", PARAM_INT, params::tn_authlist_match),
+    parameter(c"tn_max_digits", PARAM_INT, params::tn_max_digits),
+    parameter(c"add_date", PARAM_INT, params::add_date),
+    parameter(c"policy", PARAM_STR, params::policy),
+    parameter(c"trust_anchors", PARAM_STR, params::trust_anchors),
+    parameter(c"trust_anchors_key", PARAM_STR, params::trust_anchors_key),
+    parameter(c"crl", PARAM_STR, params::crl),
+    parameter(c"x5u_permit", PARAM_STR, params::x5u_permit),
+    parameter(c"x5u_deny", PARAM_STR, params::x5u_deny),
+    parameter(c"cert_profile", PARAM_STR, params::cert_profile),
+    parameter(c"orig_source", PARAM_STR, params::orig_source),
+    parameter(c"dest_source", PARAM_STR, params::dest_source),
+    parameter(c"country_code", PARAM_STR, params::country_code),
+    parameter(c"national_prefix", PARAM_STR, params::national_prefix),
+    parameter(c"international_prefix", PARAM_STR, params::international_prefix),
+    parameter(c"cert_path", PARAM_STR, params::cert_path),
+    parameter(c"rcd_nam", PARAM_STR, params::rcd_nam),
+    parameter(c"reason_protocol", PARAM_STR, params::reason_protocol),
+    parameter(c"ppi", PARAM_STR, params::ppi),
     PARAMETERS_END,
 ]);
 
@@ -237,7 +278,7 @@ const fn kemi(
 // SAFETY: all zeros is a value of this C struct: the one that ends the table.
 const KEMI_END: sr_kemi_t = unsafe { std::mem::zeroed() };
 
-static KEMI: Shared<[sr_kemi_t; 12]> = Shared([
+static KEMI: Shared<[sr_kemi_t; 14]> = Shared([
     kemi(c"secsipid_check_identity", SR_KEMIP_INT, kemi_check_identity as *mut c_void, 1),
     kemi(
         c"secsipid_check_identity_pubkey",
@@ -259,6 +300,8 @@ static KEMI: Shared<[sr_kemi_t; 12]> = Shared([
     kemi(c"secsipid_sign", SR_KEMIP_INT, kemi_sign as *mut c_void, 3),
     kemi(c"secsipid_sign_prvkey", SR_KEMIP_INT, kemi_sign_prvkey as *mut c_void, 3),
     kemi(c"secsipid_get_val", SR_KEMIP_XVAL, variables::kemi_get_val as *mut c_void, 0),
+    kemi(c"secsipid_add_div", SR_KEMIP_INT, kemi_add_div as *mut c_void, 5),
+    kemi(c"secsipid_set_verstat", SR_KEMIP_INT, kemi_set_verstat as *mut c_void, 0),
     KEMI_END,
 ]);
 

@@ -10,7 +10,7 @@ use super::bindings::{
 };
 use super::guard;
 use crate::functions;
-use crate::state::{self, Value, Variable};
+use crate::results::{self, Value, Variable};
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int};
 
@@ -45,7 +45,7 @@ pub(super) unsafe extern "C" fn get(
 ) -> c_int {
     // SAFETY: `param` is part of a spec that `parse_name` filled in.
     let number = unsafe { (*param).pvn.u.isname.name.n };
-    let found = guard::catch(|| state::value(number.into())).flatten();
+    let found = guard::catch(|| results::value(number.into())).flatten();
     // SAFETY: the three pointers are Kamailio's own. A text stays where it is until the next call
     // of one of our functions in this process.
     unsafe {
@@ -64,7 +64,7 @@ pub(super) unsafe extern "C" fn get(
 
 /// `KSR.secsipid.secsipid_get_val()`.
 pub(super) unsafe extern "C" fn kemi_get_val(_msg: *mut sip_msg) -> *mut sr_kemi_xval_t {
-    let found = guard::catch(|| state::value(Variable::Val as i64)).flatten();
+    let found = guard::catch(|| results::value(Variable::Val as i64)).flatten();
     match found {
         Some(Value::Text(text, len)) => xval(Some(borrowed(text, len))),
         _ => xval(None),
@@ -86,7 +86,7 @@ pub(super) unsafe extern "C" fn kemi_get_url(
     });
     match body {
         Some(body) if code == 1 => {
-            let (text, len) = state::lend(body);
+            let (text, len) = results::lend(body);
             xval(Some(borrowed(text, len)))
         }
         _ => xval(None),

@@ -152,9 +152,13 @@ pub struct Https {
 
 impl Https {
     pub fn start(folder: &Path, certificate: &Path, key: &Path) -> Self {
-        let port = super::kamailio::free_port();
+        Self::start_at("127.0.0.1", super::kamailio::free_port(), folder, certificate, key)
+    }
+
+    /// The same at this address.
+    pub fn start_at(host: &str, port: u16, folder: &Path, certificate: &Path, key: &Path) -> Self {
         let child = Command::new("openssl")
-            .args(["s_server", "-quiet", "-WWW", "-accept", &format!("127.0.0.1:{port}"), "-cert"])
+            .args(["s_server", "-quiet", "-WWW", "-accept", &format!("{host}:{port}"), "-cert"])
             .arg(certificate)
             .arg("-key")
             .arg(key)
@@ -165,7 +169,7 @@ impl Https {
             .spawn()
             .unwrap();
         super::wait_for("the HTTPS server", Duration::from_secs(10), || {
-            TcpStream::connect(("127.0.0.1", port)).ok()
+            TcpStream::connect((host, port)).ok()
         });
         Self { child, port }
     }

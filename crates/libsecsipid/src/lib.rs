@@ -116,8 +116,14 @@ unsafe fn identity(
         let (call, key) = unsafe { (call.map(|part| text(part)), lossy(key, 0)) };
         let identity = (|| {
             let [orig, dest, attest, origid, x5u] = call;
-            let call =
-                Call { orig: orig?, dest: dest?, attest: attest?, origid: origid?, x5u: x5u? };
+            let call = Call {
+                orig: orig?,
+                dest: dest?,
+                attest: attest?,
+                origid: origid?,
+                x5u: x5u?,
+                rcd_nam: None,
+            };
             let (state, key) = (State::current()?, key?);
             fork::sign(|| state.workers.signer.identity(&call, kind(&key)))
         })();

@@ -21,6 +21,7 @@ const CALL: Call<'_> = Call {
     attest: "A",
     origid: "",
     x5u: "https://certs.example.org/shaken.pem",
+    rcd_nam: None,
 };
 
 fn main() {

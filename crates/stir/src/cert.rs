@@ -23,6 +23,10 @@ pub const MAX_CHAIN_LEN: usize = 64 * 1024;
 
 const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+/// Attributes of names (RFC 5280 Appendix A).
+pub(crate) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+pub(crate) const COUNTRY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.6");
+pub(crate) const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 
@@ -213,6 +217,13 @@ impl Certificate {
     /// RFC 5280 §4.2.1.3; `None` where the extension is missing.
     pub(crate) fn key_usage(&self) -> Result<Option<KeyUsage>, der::Error> {
         self.extension(KEY_USAGE).map(|(_, value)| KeyUsage::from_der(value)).transpose()
+    }
+
+    /// The value of the subject's attribute of this type, the last one if there are several.
+    pub(crate) fn attribute(&self, oid: ObjectIdentifier) -> Option<String> {
+        let attributes = self.parts.subject_name.iter_rdn().flat_map(|rdn| rdn.iter());
+        let found = attributes.filter(|attribute| attribute.oid == oid).last()?;
+        Some(String::from_utf8_lossy(found.value.value()).into_owned())
     }
 
     fn key_algorithm_oids(&self) -> der::Result<(ObjectIdentifier, Option<ObjectIdentifier>)> {

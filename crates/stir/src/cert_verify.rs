@@ -36,6 +36,11 @@ impl CertVerify {
         Ok(Self(bits))
     }
 
+    /// These, and `bits` too; time only is no longer all then.
+    pub(crate) const fn with(self, bits: u32) -> Self {
+        Self((self.0 | bits) & !Self::TIME_ONLY)
+    }
+
     /// The bits.
     pub const fn bits(self) -> u32 {
         self.0

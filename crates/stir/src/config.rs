@@ -2,10 +2,14 @@
 
 use crate::cert_verify::CertVerify;
 use crate::error::{Code, Error, Result};
+use crate::policy::{Policy, Shaken};
+use crate::tn::Numbering;
 use std::path::PathBuf;
 
 /// Freshness of `iat` that the stock module uses, in seconds.
 pub const DEFAULT_EXPIRE: u32 = 300;
+/// Freshness of `iat` under policy shaken, in seconds: what RFC 8224 §6.2 recommends.
+pub const DEFAULT_SHAKEN_EXPIRE: u32 = 60;
 /// How far `iat` may lie in the future, in seconds: clocks of two carriers differ, and 60 s is the
 /// window that RFC 8224 §6.2 recommends for staleness.
 pub const DEFAULT_CLOCK_SKEW: u32 = 60;
@@ -23,8 +27,14 @@ const MAX_CACHE_SIZE: u32 = 1_000_000;
 /// All settings of signing and verifying, with the defaults of the stock module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How old `iat` may be, in seconds.
-    pub expire: u32,
+    /// What a check is measured by.
+    pub policy: Policy,
+    /// The settings of policy shaken.
+    pub shaken: Shaken,
+    /// How telephone numbers are written.
+    pub numbering: Numbering,
+    /// How old `iat` may be, in seconds; `None` for the policy's default.
+    pub expire: Option<u32>,
     /// How far in the future `iat` may be, in seconds.
     pub clock_skew: u32,
     /// Seconds that one download may take in all; never 0.
@@ -45,6 +55,17 @@ pub struct Config {
     pub inter_file: PathBuf,
     /// Certificate revocation lists, PEM or DER.
     pub crl_file: PathBuf,
+    /// Trust anchors instead of `ca_file`: a PEM file, a folder of them, or a policy
+    /// administrator's list (JWS). Asks for the chain, whatever `cert_verify` says.
+    pub trust_anchors: PathBuf,
+    /// Who signed that list: a public key or certificate, PEM.
+    pub trust_anchors_key: PathBuf,
+    /// Certificate revocation lists instead of `crl_file`: a file or a folder of them. Asks for
+    /// revocation, whatever `cert_verify` says.
+    pub crl: PathBuf,
+    /// Certificate that every key file that signs must match, PEM; empty for the file beside each
+    /// key under policy shaken, and for no check under compat.
+    pub cert_path: PathBuf,
     /// Roots for HTTPS downloads, PEM; empty for the system's.
     pub http_ca_file: PathBuf,
     /// Proxy for downloads, a URL; empty for none but the environment's.
@@ -54,7 +75,10 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            expire: DEFAULT_EXPIRE,
+            policy: Policy::default(),
+            shaken: Shaken::default(),
+            numbering: Numbering::default(),
+            expire: None,
             clock_skew: DEFAULT_CLOCK_SKEW,
             timeout: DEFAULT_TIMEOUT,
             cache_expire: DEFAULT_CACHE_EXPIRE,
@@ -65,6 +89,10 @@ impl Default for Config {
             ca_file: PathBuf::new(),
             inter_file: PathBuf::new(),
             crl_file: PathBuf::new(),
+            trust_anchors: PathBuf::new(),
+            trust_anchors_key: PathBuf::new(),
+            crl: PathBuf::new(),
+            cert_path: PathBuf::new(),
             http_ca_file: PathBuf::new(),
             http_proxy: String::new(),
         }
@@ -72,6 +100,21 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How old `iat` may be, in seconds.
+    pub fn expire(&self) -> u32 {
+        self.expire.unwrap_or(match self.policy {
+            Policy::Compat => DEFAULT_EXPIRE,
+            Policy::Shaken => DEFAULT_SHAKEN_EXPIRE,
+        })
+    }
+
+    /// Whether certificates must lead to anchors that the settings name.
+    fn has_anchors(&self) -> bool {
+        !self.trust_anchors.as_os_str().is_empty()
+            || (self.cert_verify.has(CertVerify::CUSTOM_CA)
+                && !self.cert_verify.has(CertVerify::TIME_ONLY))
+    }
+
     /// Sets one of the stock library's options from `name=value` (`libopt`): CacheDirPath,
     /// CacheExpires, CertVerify, CertCAFile, CertCAInter, CertCRLFile.
     ///
@@ -104,6 +147,11 @@ impl Config {
     /// The first setting that can't work; the message names it by its Kamailio parameter.
     pub fn validate(&self) -> Result<()> {
         self.check_values()?;
+        if self.policy == Policy::Shaken && !self.has_anchors() {
+            return Err(wrong(
+                "policy shaken needs to know whom to trust: set trust_anchors to a PEM file or folder of the STI root certificates, or to the policy administrator's list".into(),
+            ));
+        }
         if !self.cache_dir.as_os_str().is_empty() && !self.cache_dir.is_dir() {
             return Err(wrong(format!(
                 "cache_dir \"{}\" is no folder: create it, writable by the user that Kamailio runs as",
@@ -134,13 +182,14 @@ impl Config {
         if !self.x5u.is_empty() {
             crate::sign::valid_x5u(&self.x5u).map_err(|e| wrong(e.message().to_owned()))?;
         }
-        Ok(())
+        self.shaken.validate(self.policy, &self.numbering)
     }
 
     /// Whether certificates are checked against any trust anchor.
-    pub const fn checks_chains(&self) -> bool {
+    pub fn checks_chains(&self) -> bool {
         let bits = self.cert_verify.bits();
-        bits & CertVerify::TIME_ONLY == 0 && bits & !CertVerify::TIME != 0
+        !self.trust_anchors.as_os_str().is_empty()
+            || (bits & CertVerify::TIME_ONLY == 0 && bits & !CertVerify::TIME != 0)
     }
 }
 

@@ -38,8 +38,6 @@ struct Downloaded {
 /// Where verifying keys come from.
 pub(crate) struct Credentials {
     trust: Trust,
-    /// Whether anything at all is checked of a certificate.
-    checked: bool,
     fetcher: Box<dyn Fetch>,
     store: Option<Store>,
     /// Seconds that a download is kept in memory.
@@ -54,7 +52,6 @@ impl Credentials {
     pub(crate) fn new(config: &Config, fetcher: Box<dyn Fetch>) -> Self {
         Self {
             trust: Trust::new(config),
-            checked: config.cert_verify.bits() != 0,
             fetcher,
             store: Store::new(&config.cache_dir, config.cache_expire),
             expire: config.cache_expire.into(),
@@ -156,7 +153,7 @@ impl Credentials {
 
     /// The credential, if the trust anchors vouch for it, now or by a verdict that still holds.
     fn vouch(&self, vouched: &Vouched, now: i64) -> Result<Arc<Credential>> {
-        if self.checked {
+        if self.trust.checks() {
             let Some(chain) = &vouched.credential.chain else {
                 return Err(Error::new(
                     Code::CertFormat,

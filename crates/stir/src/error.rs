@@ -5,8 +5,8 @@ use std::fmt;
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What failed, as a number that scripts compare: the codes of the stock `secsipid` stack, none
-/// reused, and front ends hand them out as they are.
+/// What failed, as a number that scripts compare: the codes of the stock `secsipid` stack, and
+/// new ones, none reused; front ends hand them out as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 #[repr(i32)]
@@ -39,6 +39,12 @@ pub enum Code {
     CertRevoked = -112,
     /// The public key is no P-256 key.
     CertNotEc = -114,
+    /// The certificate breaks a rule of ATIS-1000080.
+    CertProfile = -115,
+    /// The certificate's TNAuthList does not let it sign for this number (RFC 8226 §9).
+    CertAuthority = -116,
+    /// The claims break the certificate's JWTClaimConstraints (RFC 8226 §8, RFC 9118 §4).
+    CertConstraints = -117,
     /// The private key's DER makes no sense.
     KeyInvalid = -151,
     /// The private key is not PEM, or no P-256 key.
@@ -87,6 +93,12 @@ pub enum Code {
     HttpBody = -404,
     /// A key or certificate file can't be read.
     FileRead = -451,
+    /// The token's orig is not the caller.
+    OrigMismatch = -501,
+    /// The token's dest is not the called.
+    DestMismatch = -502,
+    /// The div PASSporTs do not lead from the token's dest to the called (RFC 8946).
+    DivChain = -503,
 }
 
 impl Code {

@@ -3,11 +3,14 @@
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::file::MAX_LEN;
+use crate::x5u::X5uRules;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use reqwest::blocking::{Client, ClientBuilder};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, Proxy, Url, redirect};
 use std::io::Read;
-use std::sync::{Mutex, PoisonError};
+use std::net::ToSocketAddrs;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Gets what a URL names. Front ends bring their own where downloads go another way.
@@ -130,6 +133,11 @@ fn builder(config: &Config) -> Result<ClientBuilder> {
         })?;
         builder = builder.proxy(proxy);
     }
+    let rules = config.shaken.x5u_rules(config.policy)?;
+    if rules.looks_at_addresses() && config.http_proxy.is_empty() {
+        // A proxy looks names up itself, so none that only the environment names.
+        builder = builder.no_proxy().dns_resolver(Arc::new(Resolver { rules: Arc::new(rules) }));
+    }
     if !config.http_ca_file.as_os_str().is_empty() {
         let wrong = |why: &str| {
             Error::new(
@@ -145,6 +153,30 @@ fn builder(config: &Config) -> Result<ClientBuilder> {
         builder = builder.tls_certs_only(roots);
     }
     Ok(builder)
+}
+
+/// Resolves names to addresses that may be asked. What it answers is what is connected to, so an
+/// answer that changes between a look and a connection gets round nothing.
+struct Resolver {
+    rules: Arc<X5uRules>,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let rules = Arc::clone(&self.rules);
+        Box::pin(async move {
+            let name = name.as_str().to_owned();
+            let found = tokio::task::spawn_blocking(move || {
+                (name.as_str(), 0).to_socket_addrs().map(Iterator::collect::<Vec<_>>)
+            });
+            let addresses = found.await??;
+            // All of them must do: a name that has both kinds is not to be trusted with either.
+            if let Some(why) = addresses.iter().find_map(|address| rules.refuses(address.ip())) {
+                return Err(why.into());
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
 }
 
 /// Runs with all signals blocked, so that the threads it starts never take one: they are the

@@ -92,6 +92,13 @@ fn read(path: &str, metadata: &Metadata) -> Result<Vec<u8>> {
     Ok(text)
 }
 
+/// What tells whether this file has changed.
+pub(crate) fn stamp(path: &Path) -> Result<Stamp> {
+    fs::metadata(path)
+        .map(|metadata| Stamp::of(&metadata))
+        .map_err(|e| unreadable(&path.to_string_lossy(), &e.to_string()))
+}
+
 /// Reads a whole regular file of at most [`MAX_LEN`] octets.
 pub(crate) fn read_path(path: &Path) -> Result<(Stamp, Vec<u8>)> {
     let name = path.to_string_lossy();

@@ -1,18 +1,21 @@
 //! ES256 keys (RFC 7518 §3.4): read from PEM once, then used many times.
 
-use crate::cert::Chain;
+use crate::authority::{ClaimConstraints, TN_AUTH_LIST, TnAuthList};
+use crate::cert::{Certificate, Chain};
 use crate::error::{Code, Error, Result};
+use crate::profile::{self, Finding};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
     ParsedPublicKey,
 };
 use p256::SecretKey;
-use p256::elliptic_curve::sec1::ToSec1Point;
 use p256::elliptic_curve::zeroize::Zeroizing;
 use p256::pkcs8::spki::SubjectPublicKeyInfoRef;
 use p256::pkcs8::{DecodePrivateKey, ObjectIdentifier, PrivateKeyInfoRef};
 use rustls_pki_types::pem::{PemObject, SectionKind};
+use std::fmt::Display;
+use std::sync::OnceLock;
 
 /// Octets of an ES256 signature: R and S of 32 each, never DER.
 pub const SIGNATURE_LEN: usize = 64;
@@ -33,8 +36,8 @@ impl SigningKey {
         for (kind, der) in blocks(text) {
             let der = Zeroizing::new(der);
             match kind {
-                SectionKind::EcPrivateKey => return Self::from_secret(&sec1(&der)?),
-                SectionKind::PrivateKey => return Self::from_secret(&pkcs8(&der)?),
+                SectionKind::EcPrivateKey => return Self::from_der(&der, wrong_sec1),
+                SectionKind::PrivateKey => return Self::from_der(&der, wrong_pkcs8),
                 SectionKind::RsaPrivateKey => {
                     return Err(Error::new(
                         Code::KeyFormat,
@@ -59,15 +62,15 @@ impl SigningKey {
         ))
     }
 
-    fn from_secret(secret: &SecretKey) -> Result<Self> {
-        let point = secret.public_key().to_sec1_point(false);
-        EcdsaKeyPair::from_private_key_and_public_key(
-            &ECDSA_P256_SHA256_FIXED_SIGNING,
-            &Zeroizing::new(secret.to_bytes()),
-            point.as_bytes(),
+    /// The library checks that the public half, where the text has it, belongs to the private one.
+    fn from_der(der: &[u8], wrong: fn(&[u8]) -> Option<Error>) -> Result<Self> {
+        EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map(Self).map_err(
+            |e| {
+                wrong(der).unwrap_or_else(|| {
+                    Error::new(Code::KeyInvalid, format!("the private key can't be used: {e}"))
+                })
+            },
         )
-        .map(Self)
-        .map_err(|e| Error::new(Code::KeyInvalid, format!("the private key can't be used: {e}")))
     }
 
     /// The public half.
@@ -75,8 +78,13 @@ impl SigningKey {
     /// # Errors
     /// [`Code::KeyInvalid`] if the library refuses it.
     pub fn verifying_key(&self) -> Result<VerifyingKey> {
-        VerifyingKey::from_point(self.0.public_key().as_ref())
+        VerifyingKey::from_point(self.public_point())
             .map_err(|e| Error::new(Code::KeyInvalid, e.message()))
+    }
+
+    /// The public half as an uncompressed point, as certificates have it.
+    pub(crate) fn public_point(&self) -> &[u8] {
+        self.0.public_key().as_ref()
     }
 
     /// Signs; the nonce comes from the library's generator, which notices a fork.
@@ -94,28 +102,32 @@ impl SigningKey {
     }
 }
 
-fn sec1(der: &[u8]) -> Result<SecretKey> {
-    SecretKey::from_sec1_der(der).map_err(|e| {
-        // A named curve that is not P-256 is the likeliest reason.
-        if contains(der, &[0xa0]) && !contains(der, P256_OID_DER) {
-            not_p256()
-        } else {
-            Error::new(Code::KeyInvalid, format!("the EC PRIVATE KEY makes no sense: {e}"))
-        }
+/// What is wrong with the DER of an `EC PRIVATE KEY`.
+fn wrong_sec1(der: &[u8]) -> Option<Error> {
+    let e = SecretKey::from_sec1_der(der).err()?;
+    // A named curve that is not P-256 is the likeliest reason.
+    Some(if contains(der, &[0xa0]) && !contains(der, P256_OID_DER) {
+        not_p256()
+    } else {
+        Error::new(Code::KeyInvalid, format!("the EC PRIVATE KEY makes no sense: {e}"))
     })
 }
 
-fn pkcs8(der: &[u8]) -> Result<SecretKey> {
-    let info = PrivateKeyInfoRef::try_from(der).map_err(|e| {
+/// What is wrong with the DER of a `PRIVATE KEY`.
+fn wrong_pkcs8(der: &[u8]) -> Option<Error> {
+    let senseless = |e: &dyn Display| {
         Error::new(Code::KeyInvalid, format!("the PRIVATE KEY makes no sense: {e}"))
-    })?;
+    };
+    let info = match PrivateKeyInfoRef::try_from(der) {
+        Ok(info) => info,
+        Err(e) => return Some(senseless(&e)),
+    };
     if info.algorithm.oid != ID_EC_PUBLIC_KEY
         || info.algorithm.parameters_oid().ok() != Some(P256_OID)
     {
-        return Err(not_p256());
+        return Some(not_p256());
     }
-    SecretKey::from_pkcs8_der(der)
-        .map_err(|e| Error::new(Code::KeyInvalid, format!("the PRIVATE KEY makes no sense: {e}")))
+    SecretKey::from_pkcs8_der(der).err().map(|e| senseless(&e))
 }
 
 fn not_p256() -> Error {
@@ -176,9 +188,60 @@ pub struct Credential {
     pub key: VerifyingKey,
     /// The signer's certificate and what followed it; `None` for a bare public key.
     pub chain: Option<Chain>,
+    /// What the certificate says of whom it may sign for, read once.
+    facts: OnceLock<Result<Facts>>,
+}
+
+/// What a signer's certificate says beside its key.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// Whether its keyUsage, if it has one, lets it sign.
+    pub(crate) signs: bool,
+    /// Its TNAuthList; `None` if there is none that can be read.
+    pub(crate) list: Option<TnAuthList>,
+    /// What it lets tokens say.
+    pub(crate) constraints: Vec<ClaimConstraints>,
+    /// The rules of ATIS-1000080 that it breaks.
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Facts {
+    fn of(certificate: &Certificate) -> Result<Self> {
+        Ok(Self {
+            signs: match certificate.key_usage() {
+                Ok(usage) => usage.is_none_or(|usage| usage.digital_signature()),
+                Err(_) => false,
+            },
+            list: certificate
+                .extension(TN_AUTH_LIST)
+                .and_then(|(_, der)| TnAuthList::from_der(der).ok()),
+            constraints: ClaimConstraints::of(certificate)?,
+            findings: profile::check(certificate),
+        })
+    }
 }
 
 impl Credential {
+    fn new(key: VerifyingKey, chain: Option<Chain>) -> Self {
+        Self { key, chain, facts: OnceLock::new() }
+    }
+
+    /// What the certificate says, read at the first call.
+    ///
+    /// # Errors
+    /// [`Code::CertFormat`] for a bare public key, [`Code::CertConstraints`] for claim constraints
+    /// that can't be read.
+    pub(crate) fn facts(&self) -> Result<&Facts> {
+        let read = || match &self.chain {
+            Some(chain) => Facts::of(chain.leaf()),
+            None => Err(Error::new(
+                Code::CertFormat,
+                "a bare public key says nothing of whom it may sign for: give a certificate",
+            )),
+        };
+        self.facts.get_or_init(read).as_ref().map_err(Error::clone)
+    }
+
     /// Reads a PEM text: a certificate (the signer's first, intermediates may follow), or a
     /// `PUBLIC KEY`. Private keys beside them are passed over.
     ///
@@ -192,10 +255,10 @@ impl Credential {
                 SectionKind::Certificate => {
                     let chain = Chain::from_pem(text)?;
                     let key = VerifyingKey::from_point(chain.leaf().public_key_sec1()?)?;
-                    return Ok(Self { key, chain: Some(chain) });
+                    return Ok(Self::new(key, Some(chain)));
                 }
                 SectionKind::PublicKey => {
-                    return Ok(Self { key: VerifyingKey::from_spki(&der)?, chain: None });
+                    return Ok(Self::new(VerifyingKey::from_spki(&der)?, None));
                 }
                 other => others.push(name(other)),
             }

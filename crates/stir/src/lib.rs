@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod asn1;
+pub mod authority;
 pub mod cert;
 mod cert_verify;
 mod clock;
@@ -19,18 +20,30 @@ pub mod identity;
 mod json;
 pub mod key;
 mod name;
+mod outcome;
+mod party;
 pub mod passport;
+mod policy;
+pub mod profile;
+mod reason;
+mod rich;
 mod sign;
 mod store;
 pub mod tn;
 pub mod trust;
 mod verify;
+pub mod verstat;
+mod x5u;
 
 pub use cert_verify::CertVerify;
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use error::{Code, Error, Result};
 pub use fetch::{Fetch, HttpFetcher};
-pub use passport::Claims;
-pub use sign::{Call, PrivateKey, Signer};
-pub use verify::{CheckOptions, PublicKey, Report, Verifier};
+pub use outcome::{Response, Step, Verstat};
+pub use passport::{Claims, Ppt};
+pub use policy::{DestSource, OrigSource, Policy, Shaken};
+pub use reason::Reason;
+pub use sign::{Call, DivCall, MAX_DEST, MAX_URI_LEN, PrivateKey, Signer};
+pub use tn::Numbering;
+pub use verify::{CheckOptions, PublicKey, Report, SipCall, Verifier};

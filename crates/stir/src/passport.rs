@@ -1,8 +1,7 @@
 //! The PASSporT (RFC 8225) of SHAKEN (RFC 8588): its JOSE header, its claims, its text.
 
 use crate::error::{Code, Error, Result};
-use crate::json;
-use crate::tn;
+use crate::{json, rich, tn};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
@@ -11,8 +10,44 @@ use serde_json::{Map, Value};
 pub(crate) const ALG: &str = "ES256";
 /// The only type there is (RFC 8225 §4.2).
 pub(crate) const TYP: &str = "passport";
-/// The PASSporT extension that is verified (RFC 8588).
+/// The PASSporT extension of a call's own token (RFC 8588).
 pub(crate) const PPT: &str = "shaken";
+
+/// The PASSporT extensions that are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ppt {
+    /// The call itself (RFC 8588).
+    Shaken,
+    /// A diversion (RFC 8946).
+    Div,
+    /// What is known of the caller beside the number (RFC 9795).
+    Rcd,
+    /// Resource priority (RFC 8443).
+    Rph,
+}
+
+impl Ppt {
+    /// By its name; `None` for one that is not supported.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "shaken" => Some(Self::Shaken),
+            "div" => Some(Self::Div),
+            "rcd" => Some(Self::Rcd),
+            "rph" => Some(Self::Rph),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shaken => PPT,
+            Self::Div => "div",
+            Self::Rcd => "rcd",
+            Self::Rph => "rph",
+        }
+    }
+}
 
 /// base64url without padding, as JWS writes it (RFC 7515 §2); refuses padding, whitespace and
 /// trailing bits.
@@ -75,9 +110,14 @@ impl JoseHeader {
     /// # Errors
     /// The code of the member that is missing or wrong.
     pub fn check(&self) -> Result<()> {
+        self.check_as(Ppt::Shaken)
+    }
+
+    /// The same for a token of another extension.
+    pub(crate) fn check_as(&self, ppt: Ppt) -> Result<()> {
         expect("alg", &self.alg, ALG, Code::HeaderAlg)?;
         expect("typ", &self.typ, TYP, Code::HeaderTyp)?;
-        expect("ppt", &self.ppt, PPT, Code::HeaderPpt)?;
+        expect("ppt", &self.ppt, ppt.name(), Code::HeaderPpt)?;
         if self.x5u.is_empty() {
             return Err(Error::new(Code::HeaderX5u, "x5u is missing in the JOSE header"));
         }
@@ -95,10 +135,10 @@ fn expect(name: &str, value: &str, expected: &str, code: Code) -> Result<()> {
     }
 }
 
-/// The claims of a SHAKEN PASSporT.
+/// The claims of a PASSporT.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// Attestation: A, B or C.
+    /// Attestation: A, B or C; empty where the extension has none.
     pub attest: String,
     /// The caller: a telephone number, or a URI.
     pub orig: String,
@@ -106,39 +146,61 @@ pub struct Claims {
     pub dest: Vec<String>,
     /// When it was signed, seconds since 1970.
     pub iat: i64,
-    /// Where the call entered the network: opaque, mostly a UUID.
+    /// Where the call entered the network: opaque, mostly a UUID; empty where the extension has
+    /// none.
     pub origid: String,
+    /// Who was called before the diversion (RFC 8946 §3).
+    pub div: Option<String>,
+    /// The caller's name (`nam` of RFC 9795 §5.1), in a token of any extension.
+    pub rcd_nam: Option<String>,
+    /// All members, those that nobody here knows among them.
+    pub all: Map<String, Value>,
 }
 
 impl Claims {
-    /// Parses the second part of a token.
+    /// Parses the second part of a SHAKEN token.
     ///
     /// # Errors
     /// [`Code::PayloadParse`]: no JSON object, a claim missing or of the wrong kind.
     pub fn parse(part: &str) -> Result<Self> {
+        Self::parse_as(Ppt::Shaken, part)
+    }
+
+    /// The same for a token of another extension.
+    pub(crate) fn parse_as(ppt: Ppt, part: &str) -> Result<Self> {
         if part.is_empty() {
             return Err(wrong("the payload is empty"));
         }
         let octets = decode(part, Code::PayloadParse, "payload")?;
-        let object = json::object(&octets, Code::PayloadParse, "payload")?;
-        let attest = text(&object, "attest")?;
-        check_attest(attest)?;
-        let iat = object
+        let all = json::object(&octets, Code::PayloadParse, "payload")?;
+        let mut claims = Self::default();
+        if ppt == Ppt::Shaken {
+            claims.attest = text(&all, "attest")?.to_owned();
+            check_attest(&claims.attest)?;
+        }
+        claims.iat = all
             .get("iat")
             .ok_or_else(|| missing("iat"))?
             .as_i64()
             .ok_or_else(|| wrong("iat is no integer"))?;
-        let origid = text(&object, "origid")?;
-        if origid.is_empty() {
-            return Err(wrong("origid is empty"));
+        if ppt == Ppt::Shaken {
+            claims.origid = text(&all, "origid")?.to_owned();
+            if claims.origid.is_empty() {
+                return Err(wrong("origid is empty"));
+            }
         }
-        Ok(Self {
-            attest: attest.to_owned(),
-            orig: parse_orig(claim(&object, "orig")?)?,
-            dest: parse_dest(claim(&object, "dest")?)?,
-            iat,
-            origid: origid.to_owned(),
-        })
+        claims.orig = parse_one(claim(&all, "orig")?, "orig")?;
+        claims.dest = parse_dest(claim(&all, "dest")?)?;
+        match ppt {
+            Ppt::Div => claims.div = Some(parse_one(claim(&all, "div")?, "div")?),
+            Ppt::Rph => rich::check_rph(claim(&all, "rph")?)?,
+            Ppt::Rcd => claims.rcd_nam = Some(rich::name(&all)?),
+            // A name that its digests do not hold for is not handed on; the call is what it is.
+            Ppt::Shaken if all.contains_key("rcd") => claims.rcd_nam = rich::name(&all).ok(),
+            Ppt::Shaken => {}
+        }
+        claims.all = all;
+        Ok(claims)
     }
 }
 
@@ -150,11 +212,11 @@ pub(crate) fn check_attest(attest: &str) -> Result<()> {
     }
 }
 
-fn parse_orig(orig: &Map<String, Value>) -> Result<String> {
-    match (orig.get("tn"), orig.get("uri")) {
+fn parse_one(party: &Map<String, Value>, name: &str) -> Result<String> {
+    match (party.get("tn"), party.get("uri")) {
         (Some(Value::String(number)), None) => tn::canonical(number),
         (None, Some(Value::String(uri))) if !uri.is_empty() => Ok(uri.clone()),
-        _ => Err(wrong("orig must hold one tn or one uri")),
+        _ => Err(wrong(format!("{name} must hold one tn or one uri"))),
     }
 }
 
@@ -188,7 +250,10 @@ fn uri(value: &str) -> Result<String> {
     }
 }
 
-fn claim<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a Map<String, Value>> {
+pub(crate) fn claim<'a>(
+    object: &'a Map<String, Value>,
+    name: &str,
+) -> Result<&'a Map<String, Value>> {
     object
         .get(name)
         .ok_or_else(|| missing(name))?
@@ -196,7 +261,7 @@ fn claim<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a Map<Strin
         .ok_or_else(|| wrong(format!("{name} is no object")))
 }
 
-fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str> {
+pub(crate) fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str> {
     object
         .get(name)
         .ok_or_else(|| missing(name))?
@@ -208,7 +273,7 @@ fn missing(name: &str) -> Error {
     wrong(format!("the payload has no {name}"))
 }
 
-fn wrong(message: impl Into<String>) -> Error {
+pub(crate) fn wrong(message: impl Into<String>) -> Error {
     Error::new(Code::PayloadParse, message)
 }
 

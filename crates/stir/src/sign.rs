@@ -1,14 +1,23 @@
 //! The authentication service (RFC 8224 §6.1): makes PASSporTs and Identity header fields.
 
+mod div;
+mod keypair;
+mod parties;
+
+pub use div::DivCall;
+pub use parties::{MAX_DEST, MAX_URI_LEN};
+
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::file::Files;
 use crate::key::SigningKey;
-use crate::passport::{self, ALG, PPT, TYP};
-use crate::{json, tn};
+use crate::passport::{self, ALG, Ppt, TYP};
+use crate::tn::Numbering;
+use crate::{json, rich};
 use aws_lc_rs::digest::{SHA256, digest};
+use keypair::KeyFiles;
 use lru::LruCache;
+use parties::{Dest, Party, quoted};
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
@@ -29,11 +38,12 @@ pub enum PrivateKey<'a> {
 }
 
 /// A call to sign.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Call<'a> {
-    /// The caller's telephone number, in any writing that [`tn::canonical`] takes.
+    /// The caller: a telephone number in any writing that [`Numbering::canonical`] takes, or a
+    /// sip:, sips: or tel: URI, which is a number where its user is one.
     pub orig: &'a str,
-    /// The called telephone number, likewise.
+    /// The called, likewise; up to [`MAX_DEST`] of them, separated by commas.
     pub dest: &'a str,
     /// Attestation: A, B or C (RFC 8588 §4).
     pub attest: &'a str,
@@ -41,13 +51,21 @@ pub struct Call<'a> {
     pub origid: &'a str,
     /// Where verifiers find the certificate; empty for [`Config::x5u`].
     pub x5u: &'a str,
+    /// The caller's name (`nam` of RFC 9795 §5.1); `None` or empty for none.
+    pub rcd_nam: Option<&'a str>,
 }
 
-/// Signs calls; keys are read once, and again when their file changes.
+/// Signs calls; keys are read once, and again when their file or their certificate's changes.
+///
+/// A key must match its certificate ([`Config::cert_path`], or under policy shaken the file beside
+/// the key, if there is one) and now must be inside that one's validity. A pair that is not so is
+/// refused; one that replaced a good pair is logged, and the good one stays in force. Keys given as
+/// text are nobody's pair.
 pub struct Signer {
     default_x5u: String,
+    numbering: Numbering,
     clock: Arc<dyn Clock>,
-    files: Files<SigningKey>,
+    files: KeyFiles,
     texts: Mutex<LruCache<Vec<u8>, Arc<SigningKey>>>,
 }
 
@@ -61,8 +79,9 @@ impl Signer {
     pub fn with_clock(config: &Config, clock: Arc<dyn Clock>) -> Self {
         Self {
             default_x5u: config.x5u.clone(),
+            numbering: config.numbering.clone(),
             clock,
-            files: Files::new(),
+            files: KeyFiles::new(config),
             texts: Mutex::new(LruCache::unbounded()),
         }
     }
@@ -70,31 +89,33 @@ impl Signer {
     /// The Identity header field value of a call: `token;info=<x5u>;alg=ES256;ppt=shaken`.
     ///
     /// # Errors
-    /// [`Code::PayloadParse`] for numbers, attestation or origid, [`Code::HeaderX5u`] for x5u, and
-    /// the codes of the key.
+    /// [`Code::PayloadParse`] for parties, attestation, origid or name, [`Code::HeaderX5u`] for
+    /// x5u, and the codes of the key.
     pub fn identity(&self, call: &Call<'_>, key: PrivateKey<'_>) -> Result<String> {
-        let orig = tn::canonical(call.orig)?;
-        let dest = tn::canonical(call.dest)?;
+        let orig = Party::read(&self.numbering, call.orig)?;
+        let dest = Dest::read(&self.numbering, call.dest)?;
         passport::check_attest(call.attest)?;
-        let x5u = if call.x5u.is_empty() { &self.default_x5u } else { call.x5u };
-        valid_x5u(x5u)?;
+        let x5u = self.x5u(call.x5u)?;
         let origid = origid(call.origid)?;
-        let key = self.key(key)?;
+        let rcd = rcd(call.rcd_nam)?;
         let iat = self.clock.now();
-        // Canonical (RFC 8225 §9) as it stands: members sorted, and no value that needs escaping.
+        let key = self.key(key, iat)?;
+        // Canonical (RFC 8225 §9) as it stands: members sorted, and no value that needs escaping
+        // beyond what the parts do themselves.
         let attest = call.attest;
-        let header = format!(r#"{{"alg":"{ALG}","ppt":"{PPT}","typ":"{TYP}","x5u":"{x5u}"}}"#);
         let payload = format!(
-            r#"{{"attest":"{attest}","dest":{{"tn":["{dest}"]}},"iat":{iat},"orig":{{"tn":"{orig}"}},"origid":"{origid}"}}"#
+            r#"{{"attest":"{attest}","dest":{dest},"iat":{iat},"orig":{orig},"origid":"{origid}"{rcd}}}"#
         );
-        let mut identity = token(&header, &payload, &key)?;
-        identity.push_str(";info=<");
-        identity.push_str(x5u);
-        identity.push_str(">;alg=");
-        identity.push_str(ALG);
-        identity.push_str(";ppt=");
-        identity.push_str(PPT);
-        Ok(identity)
+        header_field(Ppt::Shaken, x5u, &payload, &key)
+    }
+
+    /// Reads the key of a file and checks it against its certificate, as signing does.
+    ///
+    /// # Errors
+    /// The codes of the key; [`Code::KeyInvalid`] if it does not match its certificate, or now is
+    /// outside its validity: the message names both files.
+    pub fn check_key(&self, path: &str) -> Result<()> {
+        self.key(PrivateKey::Path(path), self.clock.now()).map(drop)
     }
 
     /// The token of this JOSE header and this payload, both JSON objects, in canonical form.
@@ -108,12 +129,19 @@ impl Signer {
         if header.get("alg").and_then(|alg| alg.as_str()) != Some(ALG) {
             return Err(Error::new(Code::HeaderAlg, "alg of the JOSE header must be \"ES256\""));
         }
-        token(&json::canonical(&header), &json::canonical(&payload), &*self.key(key)?)
+        let key = self.key(key, self.clock.now())?;
+        token(&json::canonical(&header), &json::canonical(&payload), &key)
     }
 
-    fn key(&self, key: PrivateKey<'_>) -> Result<Arc<SigningKey>> {
+    /// The `x5u` of a call, or the default.
+    fn x5u<'a>(&'a self, x5u: &'a str) -> Result<&'a str> {
+        let x5u = if x5u.is_empty() { &self.default_x5u } else { x5u };
+        valid_x5u(x5u).map(|()| x5u)
+    }
+
+    fn key(&self, key: PrivateKey<'_>, now: i64) -> Result<Arc<SigningKey>> {
         match key {
-            PrivateKey::Path(path) => self.files.get(path, SigningKey::from_pem),
+            PrivateKey::Path(path) => self.files.get(path, now),
             PrivateKey::Pem(text) => {
                 // The digest stands for the text, so that it is not kept.
                 let name = digest(&SHA256, text.as_bytes()).as_ref().to_vec();
@@ -130,6 +158,18 @@ impl Signer {
             }
         }
     }
+}
+
+/// The token of this payload, with the parameters that repeat its header (RFC 8224 §4).
+fn header_field(ppt: Ppt, x5u: &str, payload: &str, key: &SigningKey) -> Result<String> {
+    let ppt = ppt.name();
+    // Canonical as it stands: an x5u has nothing to escape.
+    let header = format!(r#"{{"alg":"{ALG}","ppt":"{ppt}","typ":"{TYP}","x5u":"{x5u}"}}"#);
+    let mut field = token(&header, payload, key)?;
+    for part in [";info=<", x5u, ">;alg=", ALG, ";ppt=", ppt] {
+        field.push_str(part);
+    }
+    Ok(field)
 }
 
 fn token(header: &str, payload: &str, key: &SigningKey) -> Result<String> {
@@ -162,6 +202,13 @@ pub(crate) fn valid_x5u(x5u: &str) -> Result<()> {
         Some(c) => wrong(format!("x5u {x5u:?} has {c:?} in it, which a URL must escape")),
         None => Ok(()),
     }
+}
+
+/// The last member of the payload, with the comma before it.
+fn rcd(name: Option<&str>) -> Result<String> {
+    let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(String::new()) };
+    rich::check_name(name)?;
+    Ok(format!(r#","rcd":{{"nam":{}}}"#, quoted(name)))
 }
 
 fn origid(origid: &str) -> Result<String> {

@@ -5,35 +5,147 @@ use crate::error::{Code, Error, Result};
 /// Longest number that is taken, in digits: E.164 ends at 15, France's ported numbers have 16,
 /// and twice that leaves room for a national prefix without letting a header grow.
 pub const MAX_DIGITS: usize = 32;
+/// Longest number that stays as it is: emergency and service numbers (911, 112, 3117) belong to no
+/// country's plan, so no country code goes before them (RFC 8224 §8.3).
+const MAX_SHORT: usize = 6;
 
-/// The canonical form: user parameters are cut at `;`, a leading `+` and visual separators are
-/// dropped; what is left must be digits, `#` and `*`.
-///
-/// # Errors
-/// [`Code::PayloadParse`] if anything else is in it, if nothing is left, or if it is too long.
-pub fn canonical(number: &str) -> Result<String> {
-    let user = number.split(';').next().unwrap_or_default().trim();
-    let digits = user.strip_prefix('+').unwrap_or(user);
-    let mut canonical = String::with_capacity(digits.len().min(MAX_DIGITS));
-    for c in digits.chars() {
-        match c {
-            '0'..='9' | '#' | '*' if canonical.len() < MAX_DIGITS => canonical.push(c),
-            '0'..='9' | '#' | '*' => {
-                return Err(wrong(number, &format!("has more than {MAX_DIGITS} digits")));
-            }
-            '-' | '.' | '(' | ')' | ' ' => {}
-            _ => {
-                return Err(wrong(
-                    number,
-                    &format!("has {c:?} in it: give the user part, digits only"),
+/// How numbers are written where this system stands. The default knows no country: a number is
+/// what its digits say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbering {
+    /// Country code that goes before national numbers (E.164): "1", "33"; empty for none.
+    pub country_code: String,
+    /// What a national number begins with and loses: "0" in France; empty for none.
+    pub national_prefix: String,
+    /// What an international number begins with and loses: "011", "00"; empty for none.
+    pub international_prefix: String,
+    /// Longest canonical number, in digits.
+    pub max_digits: usize,
+}
+
+impl Default for Numbering {
+    fn default() -> Self {
+        Self {
+            country_code: String::new(),
+            national_prefix: String::new(),
+            international_prefix: String::new(),
+            max_digits: MAX_DIGITS,
+        }
+    }
+}
+
+impl Numbering {
+    /// Refuses settings that no number could be written with.
+    ///
+    /// # Errors
+    /// [`Code::Generic`], naming the parameter.
+    pub fn validate(&self) -> Result<()> {
+        for (name, value) in [
+            ("country_code", &self.country_code),
+            ("national_prefix", &self.national_prefix),
+            ("international_prefix", &self.international_prefix),
+        ] {
+            if value.len() > MAX_SHORT || !value.bytes().all(|c| c.is_ascii_digit()) {
+                return Err(Error::new(
+                    Code::Generic,
+                    format!("{name} \"{value}\" is not up to {MAX_SHORT} digits"),
                 ));
             }
         }
+        if self.max_digits == 0 || self.max_digits > MAX_DIGITS {
+            return Err(Error::new(
+                Code::Generic,
+                format!("tn_max_digits {} is not from 1 to {MAX_DIGITS}", self.max_digits),
+            ));
+        }
+        Ok(())
     }
-    if canonical.is_empty() {
-        return Err(wrong(number, "has no digit"));
+
+    /// The canonical form: user parameters are cut at `;`, a leading `+` and visual separators are
+    /// dropped; what is left must be digits, `#` and `*`. A national number gets its country code.
+    ///
+    /// # Errors
+    /// [`Code::PayloadParse`] if anything else is in it, if nothing is left, or if it is too long.
+    pub fn canonical(&self, number: &str) -> Result<String> {
+        let user = number.split(';').next().unwrap_or_default().trim();
+        let (global, digits) = match user.strip_prefix('+') {
+            Some(digits) => (true, digits),
+            None => (false, user),
+        };
+        let mut canonical = String::with_capacity(digits.len().min(MAX_DIGITS));
+        for c in digits.chars() {
+            match c {
+                '0'..='9' | '#' | '*' if canonical.len() < MAX_DIGITS => canonical.push(c),
+                '0'..='9' | '#' | '*' => return Err(too_long(number, MAX_DIGITS)),
+                '-' | '.' | '(' | ')' | ' ' => {}
+                _ => {
+                    return Err(wrong(
+                        number,
+                        &format!("has {c:?} in it: give the user part, digits only"),
+                    ));
+                }
+            }
+        }
+        if canonical.is_empty() {
+            return Err(wrong(number, "has no digit"));
+        }
+        if !global {
+            canonical = self.with_country(canonical);
+        }
+        if canonical.len() > self.max_digits {
+            return Err(too_long(number, self.max_digits));
+        }
+        Ok(canonical)
     }
-    Ok(canonical)
+
+    /// Whether a number of a token is this canonical one. A token's should be canonical, but the
+    /// field signs national numbers too.
+    pub fn same(&self, token: &str, canonical: &str) -> bool {
+        token == canonical || self.with_country(token.to_owned()) == canonical
+    }
+
+    /// Whether the numbers of two tokens are the same.
+    pub(crate) fn equal(&self, one: &str, other: &str) -> bool {
+        one == other || self.with_country(one.to_owned()) == self.with_country(other.to_owned())
+    }
+
+    /// A number that was written without `+`, in E.164 where the settings tell how.
+    fn with_country(&self, digits: String) -> String {
+        let code = self.country_code.as_str();
+        if digits.len() <= MAX_SHORT || !digits.bytes().all(|c| c.is_ascii_digit()) {
+            return digits;
+        }
+        let after = |prefix: &str| match prefix {
+            "" => None,
+            prefix => digits.strip_prefix(prefix),
+        };
+        if let Some(rest) = after(&self.international_prefix) {
+            return rest.to_owned();
+        }
+        if code.is_empty() {
+            return digits;
+        }
+        if let Some(rest) = after(&self.national_prefix) {
+            return format!("{code}{rest}");
+        }
+        // In the plan of country code 1 a national number has ten digits, whatever is before it.
+        if code == "1" && digits.len() == 10 {
+            return format!("{code}{digits}");
+        }
+        digits
+    }
+}
+
+/// [`Numbering::canonical`] where no country is known.
+///
+/// # Errors
+/// As there.
+pub fn canonical(number: &str) -> Result<String> {
+    Numbering::default().canonical(number)
+}
+
+fn too_long(number: &str, max: usize) -> Error {
+    wrong(number, &format!("has more than {max} digits"))
 }
 
 fn wrong(number: &str, why: &str) -> Error {
@@ -80,5 +192,57 @@ mod tests {
             assert_eq!(error.code(), Code::PayloadParse, "{number}");
         }
         assert!(canonical(&"x".repeat(100_000)).unwrap_err().message().len() < 200);
+    }
+
+    fn plan(code: &str, national: &str, international: &str, max_digits: usize) -> Numbering {
+        Numbering {
+            country_code: code.into(),
+            national_prefix: national.into(),
+            international_prefix: international.into(),
+            max_digits,
+        }
+    }
+
+    #[test]
+    fn national_numbers_get_their_country() {
+        let us = plan("1", "1", "011", 15);
+        let france = plan("33", "0", "00", 16);
+        for (numbering, number, expected) in [
+            (&us, "2155551212", "12155551212"),
+            (&us, "(215) 555-1212", "12155551212"),
+            (&us, "12155551212", "12155551212"),
+            (&us, "01133123456789", "33123456789"),
+            (&us, "+2155551212", "2155551212"),
+            (&us, "911", "911"),
+            (&us, "*2155551212", "*2155551212"),
+            (&france, "0123456789", "33123456789"),
+            (&france, "+33123456789", "33123456789"),
+            (&france, "33123456789", "33123456789"),
+            (&france, "0033123456789", "33123456789"),
+            (&france, "0012155551212", "12155551212"),
+            (&france, "112", "112"),
+            (&france, "3900", "3900"),
+            (&france, "+330123456789012345", "no"),
+            (&france, "3312345678901234", "3312345678901234"),
+        ] {
+            match numbering.canonical(number) {
+                Ok(canonical) => assert_eq!(canonical, expected, "{number}"),
+                Err(error) => assert_eq!(expected, "no", "{number}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn settings_that_are_no_digits_are_refused() {
+        for numbering in [
+            plan("+1", "", "", 15),
+            plan("1", "x", "", 15),
+            plan("1", "", "0110110", 15),
+            plan("1", "", "", 0),
+            plan("1", "", "", 33),
+        ] {
+            assert!(numbering.validate().is_err(), "{numbering:?}");
+        }
+        plan("33", "0", "00", 16).validate().unwrap();
     }
 }

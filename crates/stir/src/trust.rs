@@ -1,6 +1,7 @@
 //! Which certificates are trusted (RFC 8226 §7, RFC 5280 §6), by the `CertVerify` bits.
 
 mod crl;
+mod list;
 mod path;
 mod signature;
 mod watched;
@@ -13,6 +14,7 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crl::Crl;
 use path::{Search, time};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use watched::{Kind, Watched};
 
@@ -23,46 +25,70 @@ const MAX_CA_CERTIFICATES: usize = 2048;
 /// Largest file of CRLs: an entry takes 40 octets, with certificateIssuer 200.
 const MAX_CRL_LEN: usize = 32 * 1024 * 1024;
 
-static CA_FILE: Kind = Kind {
+static CA_FILE: Kind = CA_KIND;
+const CA_KIND: Kind = Kind {
     option: "CertCAFile",
     missing: Code::CaFileMissing,
     unreadable: Code::CaFileRead,
     max_len: MAX_CA_LEN,
+    folder: false,
 };
+static TRUST_ANCHORS: Kind = Kind { option: "trust_anchors", folder: true, ..CA_KIND };
+static CRL: Kind = Kind { option: "crl", folder: true, ..CRL_KIND };
 static INTER_FILE: Kind = Kind {
     option: "CertCAInter",
     missing: Code::InterFileMissing,
     unreadable: Code::InterFileRead,
     max_len: MAX_CA_LEN,
+    folder: false,
 };
-static CRL_FILE: Kind = Kind {
+static CRL_FILE: Kind = CRL_KIND;
+const CRL_KIND: Kind = Kind {
     option: "CertCRLFile",
     missing: Code::CrlFileMissing,
     unreadable: Code::CrlFileRead,
     max_len: MAX_CRL_LEN,
+    folder: false,
 };
 
 /// Judges certificate chains. Files are read on first use, or by [`Trust::load`], and again when
 /// they change; it is looked once a second at most.
 pub struct Trust {
     bits: CertVerify,
-    anchors: Watched<Vec<Certificate>>,
-    intermediates: Watched<Vec<Certificate>>,
-    crls: Watched<Vec<Crl>>,
+    anchors: Watched<Certificate>,
+    intermediates: Watched<Certificate>,
+    crls: Watched<Crl>,
     /// The system's roots, read once: they change with a package, and then a service is restarted.
     system: OnceLock<Result<Vec<Certificate>>>,
 }
 
 impl Trust {
-    /// As the settings say. Reads nothing.
+    /// As the settings say. Reads nothing. `trust_anchors` and `crl` ask for what they name, and
+    /// for the validity of the signer's certificate, whatever the bits say.
     pub fn new(config: &Config) -> Self {
+        let mut bits = config.cert_verify;
+        let (mut anchors, mut crls) = ((&CA_FILE, &config.ca_file), (&CRL_FILE, &config.crl_file));
+        if !config.trust_anchors.as_os_str().is_empty() {
+            anchors = (&TRUST_ANCHORS, &config.trust_anchors);
+            bits = bits.with(CertVerify::CUSTOM_CA | CertVerify::TIME);
+        }
+        if !config.crl.as_os_str().is_empty() {
+            crls = (&CRL, &config.crl);
+            bits = bits.with(CertVerify::CRL);
+        }
+        let key = config.trust_anchors_key.clone();
         Self {
-            bits: config.cert_verify,
-            anchors: Watched::new(&CA_FILE, &config.ca_file, read_anchors),
+            bits,
+            anchors: Watched::new(anchors.0, anchors.1, move |text| read_anchors(text, &key)),
             intermediates: Watched::new(&INTER_FILE, &config.inter_file, read_intermediates),
-            crls: Watched::new(&CRL_FILE, &config.crl_file, crl::read_file),
+            crls: Watched::new(crls.0, crls.1, crl::read_file),
             system: OnceLock::new(),
         }
+    }
+
+    /// Whether anything at all is checked of a certificate.
+    pub fn checks(&self) -> bool {
+        self.bits.bits() != 0
     }
 
     /// Reads all files that the `CertVerify` bits ask for, so that what is wrong with them is said
@@ -133,7 +159,7 @@ impl Trust {
         }))
     }
 
-    fn watched<T>(&self, bit: u32, file: &Watched<Vec<T>>) -> Result<Arc<Vec<T>>> {
+    fn watched<T>(&self, bit: u32, file: &Watched<T>) -> Result<Arc<Vec<T>>> {
         if self.bits.has(bit) { file.get() } else { Ok(Arc::default()) }
     }
 
@@ -180,7 +206,10 @@ fn check_time(leaf: &Certificate, now: i64) -> Result<()> {
     Ok(())
 }
 
-fn read_anchors(text: &[u8]) -> Result<Vec<Certificate>> {
+fn read_anchors(text: &[u8], list_key: &Path) -> Result<Vec<Certificate>> {
+    if list::is_list(text) {
+        return list::read(text, list_key);
+    }
     let found = cert::all_from_pem(text, MAX_CA_CERTIFICATES)
         .map_err(|e| Error::new(Code::CertProcessing, format!("is of no use: {}", e.message())))?;
     if found.is_empty() {

@@ -1,5 +1,11 @@
 //! The verification service (RFC 8224 §6.2).
 
+mod report;
+mod service;
+
+pub use report::Report;
+pub use service::SipCall;
+
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::credentials::Credentials;
@@ -8,6 +14,9 @@ use crate::fetch::{Fetch, HttpFetcher};
 use crate::identity::Identity;
 use crate::key::{Credential, SIGNATURE_LEN};
 use crate::passport::{self, Claims, JoseHeader};
+use crate::policy::{Policy, Shaken};
+use crate::tn::Numbering;
+use crate::x5u::X5uRules;
 use std::sync::Arc;
 
 /// Identity header fields of one message that are looked at: a diversion chain adds one a hop,
@@ -40,38 +49,16 @@ impl Default for CheckOptions {
     }
 }
 
-/// What came of checking a message's Identity header fields.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Whether the call is who it says it is.
-    pub result: Result<()>,
-    /// The claims of the header field that was judged, as far as they could be read. With a
-    /// failed result they are what somebody wrote, no more.
-    pub claims: Option<Claims>,
-    /// Where its certificate is.
-    pub x5u: String,
-    /// Its PASSporT extension.
-    pub ppt: String,
-}
-
-impl Report {
-    fn failed(error: Error) -> Self {
-        Self { result: Err(error), claims: None, x5u: String::new(), ppt: String::new() }
-    }
-
-    /// 1, or the negative code.
-    pub fn code(&self) -> i32 {
-        match &self.result {
-            Ok(()) => 1,
-            Err(error) => error.code().value(),
-        }
-    }
-}
-
-/// Checks calls. Opens no socket and starts no thread before the first download.
+/// Checks calls. Opens no socket and starts no thread before the first download. A clone shares
+/// its caches.
+#[derive(Clone)]
 pub struct Verifier {
     expire: i64,
     clock_skew: i64,
+    policy: Policy,
+    shaken: Shaken,
+    numbering: Numbering,
+    x5u: X5uRules,
     clock: Arc<dyn Clock>,
     credentials: Arc<Credentials>,
 }
@@ -85,8 +72,13 @@ impl Verifier {
     /// A verifier with a clock and a way to download of its own.
     pub fn with(config: &Config, clock: Arc<dyn Clock>, fetcher: Box<dyn Fetch>) -> Self {
         Self {
-            expire: config.expire.into(),
+            expire: config.expire().into(),
             clock_skew: config.clock_skew.into(),
+            policy: config.policy,
+            shaken: config.shaken.clone(),
+            numbering: config.numbering.clone(),
+            // What is wrong with the lists was said at start.
+            x5u: config.shaken.x5u_rules(config.policy).unwrap_or_default(),
             clock,
             credentials: Arc::new(Credentials::new(config, fetcher)),
         }
@@ -95,12 +87,7 @@ impl Verifier {
     /// The same verifier, its caches shared, with another [`Config::expire`] (seconds; with a
     /// negative one every token is too old).
     pub fn expiring(&self, expire: i64) -> Self {
-        Self {
-            expire,
-            clock_skew: self.clock_skew,
-            clock: Arc::clone(&self.clock),
-            credentials: Arc::clone(&self.credentials),
-        }
+        Self { expire, ..self.clone() }
     }
 
     /// Reads the files of trust anchors, intermediates and CRLs, so that what is good in them stays
@@ -154,12 +141,14 @@ impl Verifier {
         let header = JoseHeader::parse(identity.header);
         let claims = Claims::parse(identity.payload);
         let mut report = Report {
-            result: Ok(()),
-            claims: claims.as_ref().ok().cloned(),
             x5u: header.as_ref().map_or(info, |header| &header.x5u).to_owned(),
             ppt: header.as_ref().map_or("", |header| &header.ppt).to_owned(),
+            ..Report::of(&identity)
         };
-        report.result = self.judge(&identity, header, claims, key, options);
+        report.result = self.judge(&identity, header, &claims, key, options).map(|credential| {
+            report.credential = Some(credential);
+        });
+        report.claims = claims.ok();
         report
     }
 
@@ -168,10 +157,10 @@ impl Verifier {
         &self,
         identity: &Identity<'_>,
         header: Result<JoseHeader>,
-        claims: Result<Claims>,
+        claims: &Result<Claims>,
         key: PublicKey<'_>,
         options: CheckOptions,
-    ) -> Result<()> {
+    ) -> Result<Arc<Credential>> {
         match &identity.params {
             Some(params) => {
                 params.check()?;
@@ -199,30 +188,35 @@ impl Verifier {
             }
         }
         let now = self.clock.now();
-        self.check_freshness(claims?.iat, now)?;
+        let iat = claims.as_ref().map_err(Error::clone)?.iat;
+        self.check_freshness(iat, now, self.expire)?;
         let signature = decode_signature(identity.signature)?;
-        let credential = match key {
-            PublicKey::Info => self.credentials.by_url(
-                identity.params.as_ref().and_then(|params| params.info).unwrap_or_default(),
-                now,
-            )?,
-            PublicKey::Location(location) => self.credentials.by_location(location, now)?,
-            PublicKey::Pem(text) => self.credentials.by_text(text, now)?,
-        };
-        verify(&credential, identity.signed, &signature)
+        let info = identity.params.as_ref().and_then(|params| params.info).unwrap_or_default();
+        let credential = self.credential(key, info, now)?;
+        verify(&credential, identity.signed, &signature)?;
+        Ok(credential)
     }
 
-    /// `iat` must lie within `expire` before and `clock_skew` after now.
-    fn check_freshness(&self, iat: i64, now: i64) -> Result<()> {
+    /// The key, vouched for by the trust anchors where there are any.
+    fn credential(&self, key: PublicKey<'_>, info: &str, now: i64) -> Result<Arc<Credential>> {
+        match key {
+            PublicKey::Info => {
+                self.x5u.check(info)?;
+                self.credentials.by_url(info, now)
+            }
+            PublicKey::Location(location) => self.credentials.by_location(location, now),
+            PublicKey::Pem(text) => self.credentials.by_text(text, now),
+        }
+    }
+
+    /// `iat` must lie within `expire` seconds before and `clock_skew` after now.
+    fn check_freshness(&self, iat: i64, now: i64, expire: i64) -> Result<()> {
         let age = now.saturating_sub(iat);
         let wrong = |why: String| Err(Error::new(Code::PayloadIat, why));
         if iat <= 0 {
             wrong(format!("iat is {iat}, which is no time of signing"))
-        } else if age > self.expire {
-            wrong(format!(
-                "iat {iat} is {age} s old: more than {} (expire) are too many",
-                self.expire
-            ))
+        } else if age > expire {
+            wrong(format!("iat {iat} is {age} s old: more than {expire} (expire) are too many"))
         } else if age < -self.clock_skew {
             wrong(format!(
                 "iat {iat} is {} s in the future: more than {} (clock_skew) are too many; check this machine's clock",

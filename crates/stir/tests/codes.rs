@@ -218,6 +218,7 @@ const CALL: Call<'_> = Call {
     attest: "B",
     origid: "123e4567-e89b-12d3-a456-426655440000",
     x5u: "https://a.example/c.pem",
+    rcd_nam: None,
 };
 
 #[test]
@@ -268,7 +269,7 @@ fn what_can_not_be_signed() {
         (Call { attest: "", ..CALL }, -231),
         (Call { orig: "alice", ..CALL }, -231),
         (Call { orig: "", ..CALL }, -231),
-        (Call { dest: "sip:1@x", ..CALL }, -231),
+        (Call { dest: "sip:", ..CALL }, -231),
         (Call { dest: &long, ..CALL }, -231),
         (Call { origid: "\"", ..CALL }, -231),
         (Call { x5u: "", ..CALL }, -205),

@@ -7,6 +7,7 @@
 //! twice, by refusing. The figures are in docs/architecture.md.
 
 use super::signature::{Signed, check_signature};
+use crate::authority::{ENHANCED_JWT_CLAIM_CONSTRAINTS, JWT_CLAIM_CONSTRAINTS, TN_AUTH_LIST};
 use crate::cert::Certificate;
 use crate::error::{Code, Error, Result};
 use der::asn1::ObjectIdentifier;
@@ -33,17 +34,11 @@ const UNDERSTOOD: &[ObjectIdentifier] = &[
     ObjectIdentifier::new_unwrap("2.5.29.33"),
     ObjectIdentifier::new_unwrap("2.5.29.37"),
     ObjectIdentifier::new_unwrap("2.5.29.54"),
+    // Critical or not, they bind the calls that are signed, not the path.
     TN_AUTH_LIST,
     JWT_CLAIM_CONSTRAINTS,
     ENHANCED_JWT_CLAIM_CONSTRAINTS,
 ];
-/// RFC 8226 §9. Critical or not, they bind the calls that are signed, not the path.
-const TN_AUTH_LIST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.26");
-/// RFC 8226 §8.
-const JWT_CLAIM_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.27");
-/// RFC 9118 §4.
-const ENHANCED_JWT_CLAIM_CONSTRAINTS: ObjectIdentifier =
-    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.33");
 /// RFC 5280 §4.2.1.10. Not checked, so a CA that has it vouches for nobody here, critical or not.
 const NAME_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.30");
 

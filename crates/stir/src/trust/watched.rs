@@ -2,7 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::file::Stamp;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 /// How often it is looked whether a file has changed.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Most files of a folder: each is looked at that often.
+const MAX_FILES: usize = 256;
 
 /// What a file is for: its limits, its codes and its name in messages.
 pub(super) struct Kind {
-    /// The libopt that names it.
+    /// The parameter or libopt that names it.
     pub(super) option: &'static str,
     /// No file is named.
     pub(super) missing: Code,
@@ -22,13 +24,17 @@ pub(super) struct Kind {
     pub(super) unreadable: Code,
     /// Largest size in octets.
     pub(super) max_len: usize,
+    /// Whether it may be a folder of such files.
+    pub(super) folder: bool,
 }
 
-/// A file and what it was parsed to.
-pub(super) struct Watched<T: 'static> {
+type Parse<T> = Box<dyn Fn(&[u8]) -> Result<Vec<T>> + Send + Sync>;
+
+/// A file, or a folder of files, and what it was parsed to.
+pub(super) struct Watched<T> {
     kind: &'static Kind,
     path: PathBuf,
-    parse: fn(&[u8]) -> Result<T>,
+    parse: Parse<T>,
     state: Mutex<State<T>>,
     /// How often what is in force was replaced.
     changes: AtomicU64,
@@ -37,26 +43,30 @@ pub(super) struct Watched<T: 'static> {
 struct State<T> {
     /// When it was looked last.
     looked: Option<Instant>,
-    /// The file that was read last; `None` if it could not be found.
-    stamp: Option<Stamp>,
+    /// The files that were read last; none if there were none.
+    stamps: Vec<(PathBuf, Stamp)>,
     /// What is in force; the error of the last try if there never was any.
-    value: Option<Result<Arc<T>>>,
+    value: Option<Result<Arc<Vec<T>>>>,
 }
 
 impl<T> Watched<T> {
-    pub(super) fn new(kind: &'static Kind, path: &Path, parse: fn(&[u8]) -> Result<T>) -> Self {
+    pub(super) fn new(
+        kind: &'static Kind,
+        path: &Path,
+        parse: impl Fn(&[u8]) -> Result<Vec<T>> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             kind,
             path: path.to_owned(),
-            parse,
-            state: Mutex::new(State { looked: None, stamp: None, value: None }),
+            parse: Box::new(parse),
+            state: Mutex::new(State { looked: None, stamps: Vec::new(), value: None }),
             changes: AtomicU64::new(0),
         }
     }
 
     /// What the file holds: what was parsed last, if it is the same file still, or if the new one
     /// is bad.
-    pub(super) fn get(&self) -> Result<Arc<T>> {
+    pub(super) fn get(&self) -> Result<Arc<Vec<T>>> {
         let mut state = self.lock();
         if state.looked.is_none_or(|looked| looked.elapsed() >= INTERVAL) {
             self.look(&mut state);
@@ -64,7 +74,7 @@ impl<T> Watched<T> {
         match &state.value {
             Some(value) => value.clone(),
             // `look` has set it.
-            None => Err(self.error(self.kind.unreadable, "was not read")),
+            None => Err(self.error(&self.path, self.kind.unreadable, "was not read")),
         }
     }
 
@@ -75,13 +85,17 @@ impl<T> Watched<T> {
 
     fn look(&self, state: &mut State<T>) {
         state.looked = Some(Instant::now());
-        let stamp = fs::metadata(&self.path).ok().map(|metadata| Stamp::of(&metadata));
-        if state.value.is_some() && state.stamp == stamp {
+        let files = self.files();
+        let stamps = match &files {
+            Ok(files) => files.iter().map(|(path, data)| (path.clone(), Stamp::of(data))).collect(),
+            Err(_) => Vec::new(),
+        };
+        if state.value.is_some() && state.stamps == stamps {
             return;
         }
-        // Taken before the file is read: a change in between shows the next time.
-        state.stamp = stamp;
-        match (self.read(), &state.value) {
+        // Taken before the files are read: a change in between shows the next time.
+        state.stamps = stamps;
+        match (files.and_then(|files| self.read_all(&files)), &state.value) {
             (Ok(value), _) => {
                 state.value = Some(Ok(Arc::new(value)));
                 self.changes.fetch_add(1, Ordering::AcqRel);
@@ -93,32 +107,76 @@ impl<T> Watched<T> {
         }
     }
 
-    fn read(&self) -> Result<T> {
+    /// The file, or those of the folder in the order of their names; hidden ones are passed over,
+    /// for that is how editors and tools name what is not finished.
+    fn files(&self) -> Result<Vec<(PathBuf, Metadata)>> {
         if self.path.as_os_str().is_empty() {
             return Err(Error::new(
                 self.kind.missing,
                 format!("CertVerify asks for {}, which names no file", self.kind.option),
             ));
         }
+        let unreadable = |path: &Path, why: &str| {
+            self.error(path, self.kind.unreadable, &format!("can't be read: {why}"))
+        };
+        let metadata = |path: PathBuf| match fs::metadata(&path) {
+            Ok(data) => Ok((path, data)),
+            Err(e) => Err(unreadable(&path, &e.to_string())),
+        };
+        let (path, data) = metadata(self.path.clone())?;
+        if !(data.is_dir() && self.kind.folder) {
+            return Ok(vec![(path, data)]);
+        }
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&path).map_err(|e| unreadable(&path, &e.to_string()))? {
+            let entry = entry.map_err(|e| unreadable(&path, &e.to_string()))?;
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let (file, data) = metadata(entry.path())?;
+            if data.is_dir() {
+                continue;
+            }
+            if found.len() >= MAX_FILES {
+                return Err(unreadable(&path, &format!("it has more than {MAX_FILES} files")));
+            }
+            found.push((file, data));
+        }
+        if found.is_empty() {
+            return Err(unreadable(&path, "it is an empty folder"));
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(found)
+    }
+
+    /// All of it or nothing.
+    fn read_all(&self, files: &[(PathBuf, Metadata)]) -> Result<Vec<T>> {
+        let mut all = Vec::new();
+        for (path, data) in files {
+            all.extend(self.read(path, data)?);
+        }
+        Ok(all)
+    }
+
+    fn read(&self, path: &Path, data: &Metadata) -> Result<Vec<T>> {
         let unreadable =
-            |why: &str| self.error(self.kind.unreadable, &format!("can't be read: {why}"));
-        let metadata = fs::metadata(&self.path).map_err(|e| unreadable(&e.to_string()))?;
-        if !metadata.is_file() {
+            |why: &str| self.error(path, self.kind.unreadable, &format!("can't be read: {why}"));
+        if !data.is_file() {
             // A pipe would block the process, a device might never end.
             return Err(unreadable("it is no regular file"));
         }
         let mut text = Vec::new();
-        File::open(&self.path)
+        File::open(path)
             .and_then(|file| file.take(self.kind.max_len as u64 + 1).read_to_end(&mut text))
             .map_err(|e| unreadable(&e.to_string()))?;
         if text.len() > self.kind.max_len {
             return Err(unreadable(&format!("it has more than {} octets", self.kind.max_len)));
         }
-        (self.parse)(&text).map_err(|e| self.error(e.code(), e.message()))
+        (self.parse)(&text).map_err(|e| self.error(path, e.code(), e.message()))
     }
 
-    fn error(&self, code: Code, why: &str) -> Error {
-        Error::new(code, format!("{} \"{}\" {why}", self.kind.option, self.path.display()))
+    fn error(&self, path: &Path, code: Code, why: &str) -> Error {
+        Error::new(code, format!("{} \"{}\" {why}", self.kind.option, path.display()))
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {

@@ -148,6 +148,12 @@ impl Key {
         }
     }
 
+    /// A P-256 key as a file holds it.
+    pub fn pkcs8_pem(&self) -> String {
+        let Self::P256(key) = self else { panic!("no P-256 key") };
+        pem("PRIVATE KEY", &[key.to_pkcs8v1().unwrap().as_ref().to_vec()])
+    }
+
     /// An identifier (RFC 5280 §4.2.1.2, RFC 7093 §2).
     fn id(&self) -> Vec<u8> {
         digest(&SHA256, &self.spki()).as_ref()[..20].to_vec()

@@ -1,0 +1,151 @@
+//! How much of the standards a check enforces, and against what.
+
+use crate::error::{Code, Error, Result};
+use crate::profile::Profile;
+use crate::tn::Numbering;
+use crate::verify::MAX_IDENTITIES;
+use crate::x5u::X5uRules;
+
+/// What `check_identity` is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// As the stock module answers, less its defects.
+    #[default]
+    Compat,
+    /// The verification service of ATIS-1000074 and RFC 8224 §6.2.
+    Shaken,
+}
+
+/// Header fields that name the caller, in the order in which they are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrigSource {
+    /// P-Asserted-Identity.
+    Pai,
+    /// From.
+    From,
+}
+
+/// Where the called is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DestSource {
+    /// To.
+    To,
+    /// The Request-URI.
+    Ruri,
+    /// One of both is enough.
+    #[default]
+    Either,
+}
+
+/// The settings of [`Policy::Shaken`]; the texts are as Kamailio's parameters have them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shaken {
+    /// Who calls: ATIS asks P-Asserted-Identity first, France From.
+    pub orig_source: Vec<OrigSource>,
+    /// Who is called.
+    pub dest_source: DestSource,
+    /// Identity header fields that are looked at.
+    pub max_identity: usize,
+    /// The certificate's profile.
+    pub profile: Profile,
+    /// Whether the certificate's CN must be that of its SPC.
+    pub spc_match: bool,
+    /// Whether orig must be among the TNAuthList's numbers, where it names any.
+    pub tn_authlist_match: bool,
+    /// Hosts and networks that may be asked for certificates.
+    pub x5u_permit: String,
+    /// Those that may not.
+    pub x5u_deny: String,
+}
+
+impl Default for Shaken {
+    fn default() -> Self {
+        Self {
+            orig_source: vec![OrigSource::Pai, OrigSource::From],
+            dest_source: DestSource::default(),
+            max_identity: MAX_IDENTITIES,
+            profile: Profile::default(),
+            spc_match: false,
+            tn_authlist_match: true,
+            x5u_permit: String::new(),
+            x5u_deny: String::new(),
+        }
+    }
+}
+
+impl Shaken {
+    /// `orig_source`: "pai,from", "from,pai", "pai" or "from".
+    ///
+    /// # Errors
+    /// [`Code::Generic`] for anything else.
+    pub fn set_orig_source(&mut self, text: &str) -> Result<()> {
+        let sources: Option<Vec<_>> = text
+            .split(',')
+            .map(|name| match name.trim() {
+                "pai" => Some(OrigSource::Pai),
+                "from" => Some(OrigSource::From),
+                _ => None,
+            })
+            .collect();
+        match sources {
+            Some(sources) if sources.len() == 1 || matches!(sources[..], [a, b] if a != b) => {
+                self.orig_source = sources;
+                Ok(())
+            }
+            _ => Err(wrong(format!(
+                "orig_source \"{text}\" is none of \"pai,from\", \"from,pai\", \"pai\", \"from\""
+            ))),
+        }
+    }
+
+    /// `dest_source`: "to", "ruri" or "either".
+    ///
+    /// # Errors
+    /// [`Code::Generic`] for anything else.
+    pub fn set_dest_source(&mut self, text: &str) -> Result<()> {
+        self.dest_source = match text {
+            "to" => DestSource::To,
+            "ruri" => DestSource::Ruri,
+            "either" => DestSource::Either,
+            _ => {
+                return Err(wrong(format!(
+                    "dest_source \"{text}\" is none of \"to\", \"ruri\", \"either\""
+                )));
+            }
+        };
+        Ok(())
+    }
+
+    pub(crate) fn x5u_rules(&self, policy: Policy) -> Result<X5uRules> {
+        X5uRules::new(policy == Policy::Shaken, &self.x5u_permit, &self.x5u_deny)
+    }
+
+    pub(crate) fn validate(&self, policy: Policy, numbering: &Numbering) -> Result<()> {
+        if self.max_identity == 0 || self.max_identity > MAX_IDENTITIES {
+            return Err(wrong(format!(
+                "max_identity {} is not from 1 to {MAX_IDENTITIES}",
+                self.max_identity
+            )));
+        }
+        numbering.validate()?;
+        self.x5u_rules(policy).map(drop)
+    }
+}
+
+impl Policy {
+    /// By its name: compat, shaken.
+    ///
+    /// # Errors
+    /// [`Code::Generic`] for any other.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "compat" => Ok(Self::Compat),
+            "shaken" => Ok(Self::Shaken),
+            _ => Err(wrong(format!("policy \"{name}\" is neither compat nor shaken"))),
+        }
+    }
+}
+
+fn wrong(message: String) -> Error {
+    Error::new(Code::Generic, message)
+}

@@ -1,0 +1,88 @@
+//! The Reason header field of a call that goes on although it was not verified (RFC 9410).
+
+use crate::error::{Code, Error, Result};
+use crate::verify::Report;
+
+/// Which protocol the value names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Protocol {
+    /// RFC 9410.
+    #[default]
+    Stir,
+    /// What was used before it.
+    Sip,
+}
+
+/// How the PASSporT that failed is named (RFC 9410 §4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Identifier {
+    Off,
+    /// The signature alone: the form of a PASSporT whose header and payload the call repeats
+    /// (RFC 8225 §7).
+    #[default]
+    Compact,
+    Full,
+}
+
+/// How a Reason value is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reason {
+    protocol: Protocol,
+    identifier: Identifier,
+}
+
+impl Reason {
+    /// `reason_protocol`: "stir" or "sip".
+    ///
+    /// # Errors
+    /// [`Code::Generic`] for any other.
+    pub fn set_protocol(&mut self, name: &str) -> Result<()> {
+        self.protocol = match name.to_ascii_lowercase().as_str() {
+            "stir" => Protocol::Stir,
+            "sip" => Protocol::Sip,
+            _ => return Err(wrong(format!("reason_protocol \"{name}\" is neither stir nor sip"))),
+        };
+        Ok(())
+    }
+
+    /// `ppi`: "off", "compact" or "full".
+    ///
+    /// # Errors
+    /// [`Code::Generic`] for any other.
+    pub fn set_ppi(&mut self, name: &str) -> Result<()> {
+        self.identifier = match name {
+            "off" => Identifier::Off,
+            "compact" => Identifier::Compact,
+            "full" => Identifier::Full,
+            _ => return Err(wrong(format!("ppi \"{name}\" is none of off, compact, full"))),
+        };
+        Ok(())
+    }
+
+    /// `STIR ;cause=436 ;text="Bad Identity Info" ;ppi="…"`; `None` where nothing failed.
+    pub fn value(&self, report: &Report) -> Option<String> {
+        let response = report.response()?;
+        let protocol = match self.protocol {
+            Protocol::Stir => "STIR",
+            Protocol::Sip => "SIP",
+        };
+        let (cause, text) = (response.code(), response.phrase());
+        let mut value = format!("{protocol} ;cause={cause} ;text=\"{text}\"");
+        let token = report.token();
+        // Only what is base64url: it goes between quotes into a header.
+        let clean = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+        if self.protocol == Protocol::Stir && !token.is_empty() && token.bytes().all(clean) {
+            let signature = token.rsplit('.').next().unwrap_or_default();
+            match self.identifier {
+                Identifier::Off => {}
+                Identifier::Compact => value.push_str(&format!(" ;ppi=\"..{signature}\"")),
+                Identifier::Full => value.push_str(&format!(" ;ppi=\"{token}\"")),
+            }
+        }
+        Some(value)
+    }
+}
+
+fn wrong(message: String) -> Error {
+    Error::new(Code::Generic, message)
+}

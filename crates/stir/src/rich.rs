@@ -1,0 +1,128 @@
+//! Claims about the caller beside the number: rich call data (RFC 9795) and resource priority
+//! (RFC 8443).
+
+use crate::error::Result;
+use crate::passport::{claim, text, wrong};
+use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+/// Longest name that is handed to a script, in octets: it goes into a SIP header.
+const MAX_NAME: usize = 256;
+
+/// `nam` of `rcd` (RFC 9795 §5.1), once the digests in `rcdi` (§6) of what is inline hold. What is
+/// only named by a URI is not fetched, so its digest binds whoever fetches it.
+pub(crate) fn name(claims: &Map<String, Value>) -> Result<String> {
+    let rcd = claim(claims, "rcd")?;
+    let name = text(rcd, "nam")?;
+    check_name(name)?;
+    if claims.contains_key("rcdi") {
+        let whole = Value::Object(rcd.clone());
+        for (pointer, expected) in claim(claims, "rcdi")? {
+            check_digest(&whole, pointer, expected)?;
+        }
+    }
+    Ok(name.to_owned())
+}
+
+/// Refuses a name that can't go into a SIP header.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(wrong(format!(
+            "nam of rcd has more than {MAX_NAME} octets, or control characters"
+        )));
+    }
+    Ok(())
+}
+
+fn check_digest(rcd: &Value, pointer: &str, expected: &Value) -> Result<()> {
+    let Some(value) = rcd.pointer(pointer) else {
+        return Err(wrong(format!("rcdi names {pointer:?}, which rcd does not have")));
+    };
+    let expected = expected.as_str().and_then(|text| text.split_once('-'));
+    let Some((algorithm, expected)) =
+        expected.and_then(|(name, digest)| Some((algorithm(name)?, STANDARD.decode(digest).ok()?)))
+    else {
+        return Err(wrong(format!("rcdi of {pointer:?} is no digest like sha256-…")));
+    };
+    // A string is the URI of what was digested.
+    let inline = value.is_object() || value.is_array();
+    if inline && digest(algorithm, value.to_string().as_bytes()).as_ref() != expected {
+        return Err(wrong(format!("rcdi of {pointer:?} is not the digest of what is there")));
+    }
+    Ok(())
+}
+
+fn algorithm(name: &str) -> Option<&'static Algorithm> {
+    match name {
+        "sha256" => Some(&SHA256),
+        "sha384" => Some(&SHA384),
+        "sha512" => Some(&SHA512),
+        _ => None,
+    }
+}
+
+/// `rph` (RFC 8443 §3): arrays of namespaces and priorities, `auth` among them.
+pub(crate) fn check_rph(rph: &Map<String, Value>) -> Result<()> {
+    let strings = |value: &Value| {
+        value
+            .as_array()
+            .is_some_and(|values| !values.is_empty() && values.iter().all(Value::is_string))
+    };
+    if rph.get("auth").is_some_and(strings) {
+        Ok(())
+    } else {
+        Err(wrong("rph has no auth with Resource-Priority values in it"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(text: &str) -> Map<String, Value> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn names_with_digests_that_hold() {
+        let jcd = r#"["vcard",[["fn",{},"text","Q Branch"]]]"#;
+        let good = STANDARD.encode(digest(&SHA256, jcd.as_bytes()));
+        let of = |rcdi: &str| {
+            name(&claims(&format!(
+                r#"{{"rcd":{{"icn":"https://x/i.png","jcd":{jcd},"nam":"Q"}},"rcdi":{rcdi}}}"#
+            )))
+        };
+        assert_eq!(of(&format!(r#"{{"/jcd":"sha256-{good}"}}"#)).unwrap(), "Q");
+        // Of what is elsewhere.
+        assert_eq!(of(&format!(r#"{{"/icn":"sha256-{good}"}}"#)).unwrap(), "Q");
+        for rcdi in [
+            format!(r#"{{"/jcd":"sha512-{good}"}}"#),
+            format!(r#"{{"/jcd":"md5-{good}"}}"#),
+            format!(r#"{{"/jcd/1":"sha256-{good}"}}"#),
+            format!(r#"{{"/apn":"sha256-{good}"}}"#),
+            r#"{"/jcd":1}"#.to_owned(),
+            r#"{"/jcd":"sha256-!"}"#.to_owned(),
+            "[]".to_owned(),
+        ] {
+            assert!(of(&rcdi).is_err(), "{rcdi}");
+        }
+        for rcd in ["{}", r#"{"nam":1}"#, r#"{"nam":"a\r\nb"}"#, "[]"] {
+            assert!(name(&claims(&format!(r#"{{"rcd":{rcd}}}"#))).is_err(), "{rcd}");
+        }
+    }
+
+    #[test]
+    fn priorities_are_arrays_of_strings() {
+        for (rph, good) in [
+            (r#"{"auth":["ets.0","wps.0"]}"#, true),
+            (r#"{"auth":[]}"#, false),
+            (r#"{"auth":"ets.0"}"#, false),
+            (r#"{"auth":[1]}"#, false),
+            ("{}", false),
+        ] {
+            assert_eq!(check_rph(&claims(rph)).is_ok(), good, "{rph}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What came of a check.
+
+use crate::authority::TnAuthList;
+use crate::cert::Certificate;
+use crate::error::{Error, Result};
+use crate::identity::Identity;
+use crate::key::Credential;
+use crate::outcome::{Response, Step, Verstat};
+use crate::passport::Claims;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::sync::Arc;
+
+/// What came of checking a message's Identity header fields.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Whether the call is who it says it is.
+    pub result: Result<()>,
+    /// The claims of the header field that was judged, as far as they could be read. With a
+    /// failed result they are what somebody wrote, no more.
+    pub claims: Option<Claims>,
+    /// Where its certificate is.
+    pub x5u: String,
+    /// Its PASSporT extension.
+    pub ppt: String,
+    /// Numbers that the call was diverted from, the first one first (RFC 8946).
+    pub div: Vec<String>,
+    /// The caller's name, from the call's token or an rcd PASSporT that was verified.
+    pub rcd_nam: Option<String>,
+    /// What verified it.
+    pub(crate) credential: Option<Arc<Credential>>,
+    /// The token as it was received.
+    pub(crate) token: String,
+}
+
+impl Report {
+    pub(crate) fn of(identity: &Identity<'_>) -> Self {
+        Self {
+            result: Ok(()),
+            claims: None,
+            x5u: String::new(),
+            ppt: String::new(),
+            div: Vec::new(),
+            rcd_nam: None,
+            credential: None,
+            token: match identity.signed {
+                "" => String::new(),
+                signed => format!("{signed}.{}", identity.signature),
+            },
+        }
+    }
+
+    pub(crate) fn failed(error: Error) -> Self {
+        let nothing = Identity { signed: "", header: "", payload: "", signature: "", params: None };
+        Self { result: Err(error), ..Self::of(&nothing) }
+    }
+
+    /// 1, or the negative code.
+    pub fn code(&self) -> i32 {
+        match &self.result {
+            Ok(()) => 1,
+            Err(error) => error.code().value(),
+        }
+    }
+
+    /// What failed.
+    pub fn step(&self) -> Option<Step> {
+        self.result.as_ref().err().map(|error| error.code().step())
+    }
+
+    /// What the caller would be answered.
+    pub fn response(&self) -> Option<Response> {
+        self.result.as_ref().err().map(|error| error.code().response())
+    }
+
+    /// What the called may be told.
+    pub fn verstat(&self) -> Verstat {
+        match &self.result {
+            Ok(()) => Verstat::Passed,
+            Err(error) => error.code().verstat(),
+        }
+    }
+
+    /// The signer's certificate, if there was one and the token verified with it.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        Some(self.credential.as_ref()?.chain.as_ref()?.leaf())
+    }
+
+    /// The certificate's service provider code (RFC 8226 §9).
+    pub fn spc(&self) -> Option<String> {
+        let (_, der) = self.certificate()?.extension(crate::authority::TN_AUTH_LIST)?;
+        TnAuthList::from_der(der).ok()?.spcs.into_iter().next()
+    }
+
+    /// The token that was judged, as it was received; empty if there was none.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The JOSE header, JSON as it was signed.
+    pub fn header_json(&self) -> Option<String> {
+        json(self.token.split('.').next()?)
+    }
+
+    /// The payload, JSON as it was signed.
+    pub fn payload_json(&self) -> Option<String> {
+        json(self.token.split('.').nth(1)?)
+    }
+}
+
+fn json(part: &str) -> Option<String> {
+    let octets = URL_SAFE_NO_PAD.decode(part).ok().filter(|octets| !octets.is_empty())?;
+    String::from_utf8(octets).ok()
+}

@@ -1,0 +1,368 @@
+//! All Identity header fields of a call, judged together (policy shaken): the call's own token, the
+//! diversions that lead from it to the called, and what is said of the caller beside the number.
+
+use super::{PublicKey, Report, Verifier, decode_signature, verify};
+use crate::authority::ClaimConstraints;
+use crate::error::{Code, Error, Result};
+use crate::identity::Identity;
+use crate::key::{Credential, SIGNATURE_LEN};
+use crate::outcome::Step;
+use crate::party;
+use crate::passport::{ALG, Claims, JoseHeader, Ppt};
+use crate::policy::{DestSource, OrigSource, Policy};
+use crate::profile::{self, Profile};
+use std::sync::Arc;
+
+/// How old a diverted call's tokens may be, in seconds: `iat` stays that of the first (RFC 8946
+/// §4), and a call may be held or forwarded for hours (ATIS-1000085).
+const DIVERTED_EXPIRE: i64 = 3 * 3600;
+
+/// What of a SIP request says who calls whom; values of header fields as they were received.
+#[derive(Clone, Debug, Default)]
+pub struct SipCall<'a> {
+    /// Identity (RFC 8224 §4).
+    pub identities: Vec<&'a str>,
+    /// P-Asserted-Identity (RFC 3325 §9.1), each of which may hold several values.
+    pub asserted: Vec<&'a str>,
+    /// From.
+    pub from: &'a str,
+    /// To.
+    pub to: &'a str,
+    /// The Request-URI.
+    pub request_uri: &'a str,
+}
+
+/// One header field that is understood, read and found to be in order.
+struct Token<'a> {
+    identity: Identity<'a>,
+    ppt: Ppt,
+    x5u: String,
+    claims: Claims,
+    signature: [u8; SIGNATURE_LEN],
+}
+
+/// A header field that was judged, or could not be.
+type Read<'a> = std::result::Result<Token<'a>, Box<Report>>;
+
+impl Verifier {
+    /// What the settings make of a check.
+    pub const fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Judges a call by all of its Identity header fields: one shaken PASSporT that is valid, from
+    /// the caller and for the called, is enough. Under policy compat this is [`Verifier::check`].
+    pub fn check_call(&self, call: &SipCall<'_>, key: PublicKey<'_>) -> Report {
+        if self.policy == Policy::Compat {
+            return self.check(call.identities.iter().copied(), key, Default::default());
+        }
+        let (mut tokens, mut unread, mut failed) = (Vec::new(), None, None);
+        for value in call.identities.iter().take(self.shaken.max_identity) {
+            match read(value) {
+                None => {}
+                Some(Ok(token)) => tokens.push(token),
+                Some(Err(report)) if tells_more(&report.ppt) => {
+                    log::info!("{} PASSporT not read: {:?}", report.ppt, report.result);
+                }
+                Some(Err(report)) => unread = unread.or(Some(report)),
+            }
+        }
+        let diverted: Vec<&Token<'_>> = tokens.iter().filter(|t| t.ppt == Ppt::Div).collect();
+        for token in tokens.iter().filter(|token| token.ppt == Ppt::Shaken) {
+            let mut report = token.report();
+            match self.judge_call(token, &diverted, call, key, &mut report) {
+                Ok(()) => {
+                    self.enrich(&mut report, &tokens, key);
+                    return report;
+                }
+                Err(error) => {
+                    report.result = Err(error);
+                    failed = failed.or(Some(Box::new(report)));
+                }
+            }
+        }
+        // A token that was judged says more of the call than one that could not be read; but where
+        // the call went another way, a diversion that can't be read is why.
+        let diverted = |report: &Report| matches!(report.step(), Some(Step::Dest | Step::Div));
+        let reason = match (failed, unread) {
+            (Some(failed), Some(unread)) if diverted(&failed) && unread.ppt == "div" => {
+                Some(unread)
+            }
+            (failed, unread) => failed.or(unread),
+        };
+        match reason {
+            Some(report) => *report,
+            None if call.identities.is_empty() => Report::failed(Error::new(
+                Code::IdentityEmpty,
+                "the message has no Identity header",
+            )),
+            None => Report::failed(Error::new(
+                Code::IdentityPpt,
+                "the message has no Identity header with a shaken PASSporT",
+            )),
+        }
+    }
+
+    fn judge_call(
+        &self,
+        token: &Token<'_>,
+        diverted: &[&Token<'_>],
+        call: &SipCall<'_>,
+        key: PublicKey<'_>,
+        report: &mut Report,
+    ) -> Result<()> {
+        let now = self.clock.now();
+        let expire = if diverted.is_empty() { self.expire } else { DIVERTED_EXPIRE };
+        report.credential = Some(self.judge_token(token, key, now, expire)?);
+        self.check_caller(&token.claims, call)?;
+        let links = self.chain(token, diverted)?;
+        if links.is_empty() {
+            // Diversions of another call do not make this one's token any fresher.
+            self.check_freshness(token.claims.iat, now, self.expire)?;
+            return self.check_called(&token.claims, call, self.shaken.dest_source);
+        }
+        let mut last = &token.claims;
+        for link in links {
+            self.judge_token(link, key, now, DIVERTED_EXPIRE).map_err(|e| {
+                Error::new(
+                    e.code(),
+                    format!("div PASSporT of {:?}: {}", link.claims.div, e.message()),
+                )
+            })?;
+            report.div.extend(link.claims.div.clone());
+            last = &link.claims;
+        }
+        // RFC 8946 §6: the last one must be for where the call goes now.
+        self.check_called(last, call, DestSource::Ruri)
+            .map_err(|e| Error::new(Code::DivChain, format!("the last diversion: {}", e.message())))
+    }
+
+    /// A token by itself: how old it is, whose it is, and whether it is genuine.
+    fn judge_token(
+        &self,
+        token: &Token<'_>,
+        key: PublicKey<'_>,
+        now: i64,
+        expire: i64,
+    ) -> Result<Arc<Credential>> {
+        self.check_freshness(token.claims.iat, now, expire)?;
+        let credential = self.credential(key, &token.x5u, now)?;
+        self.check_authority(&credential, &token.claims)?;
+        verify(&credential, token.identity.signed, &token.signature)?;
+        Ok(credential)
+    }
+
+    /// Whether the certificate is one for calls, and for this one.
+    fn check_authority(&self, credential: &Credential, claims: &Claims) -> Result<()> {
+        let facts = credential.facts()?;
+        if !facts.signs {
+            return Err(Error::new(
+                Code::CertProfile,
+                "the certificate's keyUsage does not let it sign (digitalSignature)",
+            ));
+        }
+        if self.shaken.profile == Profile::Enforce
+            && let Some(first) = facts.findings.first()
+        {
+            return Err(Error::new(
+                Code::CertProfile,
+                format!("the certificate breaks ATIS-1000080 (cert_profile): {first}"),
+            ));
+        }
+        if self.shaken.spc_match
+            && let Some(certificate) = credential.chain.as_ref().map(|chain| chain.leaf())
+        {
+            let spc = facts.list.as_ref().and_then(|list| list.spcs.first()).map(String::as_str);
+            profile::common_name(certificate, spc)
+                .map_err(|why| Error::new(Code::CertAuthority, format!("spc_match: {why}")))?;
+        }
+        if self.shaken.tn_authlist_match
+            && let Some(list) = facts.list.as_ref().filter(|list| list.has_numbers())
+            && list.spcs.is_empty()
+            && !list.covers(&claims.orig)
+            // The field signs national numbers too.
+            && !self.numbering.canonical(&claims.orig).is_ok_and(|orig| list.covers(&orig))
+        {
+            return Err(Error::new(
+                Code::CertAuthority,
+                format!("the certificate's TNAuthList does not hold {}", claims.orig),
+            ));
+        }
+        facts
+            .constraints
+            .iter()
+            .try_for_each(|constraints: &ClaimConstraints| constraints.check(&claims.all))
+    }
+
+    /// `orig` must be the caller, as the first header field that names one has it.
+    fn check_caller(&self, claims: &Claims, call: &SipCall<'_>) -> Result<()> {
+        for source in &self.shaken.orig_source {
+            let values: Vec<&str> = match source {
+                OrigSource::Pai => call.asserted.iter().flat_map(|v| party::values(v)).collect(),
+                OrigSource::From => vec![call.from],
+            };
+            let callers: Vec<String> =
+                values.iter().filter_map(|v| party::of_header(&self.numbering, v)).collect();
+            if callers.is_empty() {
+                continue;
+            }
+            // A call may assert a sip: and a tel: URI of one caller.
+            if callers.iter().any(|caller| self.numbering.same(&claims.orig, caller)) {
+                return Ok(());
+            }
+            return Err(Error::new(
+                Code::OrigMismatch,
+                format!("orig {:?} is not the caller, {}", claims.orig, callers.join(", ")),
+            ));
+        }
+        Err(Error::new(Code::OrigMismatch, "the message names no caller to compare orig with"))
+    }
+
+    fn check_called(&self, claims: &Claims, call: &SipCall<'_>, source: DestSource) -> Result<()> {
+        let to = || party::of_header(&self.numbering, call.to);
+        let ruri = || party::of_uri(&self.numbering, call.request_uri);
+        let called: Vec<String> = match source {
+            DestSource::To => to().into_iter().collect(),
+            DestSource::Ruri => ruri().into_iter().collect(),
+            DestSource::Either => ruri().into_iter().chain(to()).collect(),
+        };
+        let among = |called: &String| claims.dest.iter().any(|d| self.numbering.same(d, called));
+        if called.iter().any(among) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::DestMismatch,
+            format!("dest {} is not the called, {}", claims.dest.join(", "), called.join(", ")),
+        ))
+    }
+
+    /// Adds what further tokens say of the caller. One that does not verify is passed over: the
+    /// call is who it says it is without it.
+    fn enrich(&self, report: &mut Report, tokens: &[Token<'_>], key: PublicKey<'_>) {
+        let now = self.clock.now();
+        let Some(claims) = &report.claims else { return };
+        report.rcd_nam.clone_from(&claims.rcd_nam);
+        let others = tokens.iter().filter(|token| tells_more(token.ppt.name()));
+        for token in others.filter(|token| token.claims.orig == claims.orig) {
+            match self.judge_token(token, key, now, self.expire) {
+                Err(error) => log::info!("{} PASSporT not verified: {error}", token.ppt.name()),
+                Ok(_) if report.rcd_nam.is_none() => {
+                    report.rcd_nam.clone_from(&token.claims.rcd_nam);
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+/// Whether tokens of this extension only tell more of the caller: a call does not fail by one.
+fn tells_more(ppt: &str) -> bool {
+    matches!(Ppt::named(ppt), Some(Ppt::Rcd | Ppt::Rph))
+}
+
+/// Reads a header field; `None` for one of an extension that nobody here knows (RFC 8224 §6.2).
+fn read(value: &str) -> Option<Read<'_>> {
+    let identity = match Identity::parse(value) {
+        Ok(identity) => identity,
+        Err(error) => return Some(Err(Box::new(Report::failed(error)))),
+    };
+    let header = JoseHeader::parse(identity.header);
+    let named = identity.params.as_ref().and_then(|params| params.ppt);
+    let name = match (named, &header) {
+        (Some(name), _) => name,
+        (None, Ok(header)) => &header.ppt,
+        (None, Err(_)) => "",
+    };
+    // Without any name at all it is a token that lost it, not one of another kind.
+    let ppt = if name.is_empty() { Ppt::Shaken } else { Ppt::named(name)? };
+    let mut report = Report::of(&identity);
+    report.ppt = ppt.name().to_owned();
+    let params = identity.params.clone().unwrap_or_default();
+    let info = params.info().map(str::to_owned);
+    report.x5u = info.clone().unwrap_or_default();
+    let claims = Claims::parse_as(ppt, identity.payload);
+    report.claims = claims.as_ref().ok().cloned();
+    let checked = || {
+        let info = info?;
+        if let Some(alg) = params.alg.filter(|alg| *alg != ALG) {
+            return Err(Error::new(
+                Code::IdentityAlg,
+                format!("alg of the Identity header is {alg:?}, not ES256"),
+            ));
+        }
+        let header = header?;
+        header.check_as(ppt)?;
+        if header.x5u != info {
+            return Err(Error::new(
+                Code::HeaderX5u,
+                format!("info {info:?} and x5u {:?} are not the same", header.x5u),
+            ));
+        }
+        let claims = claims?;
+        Ok((info, claims, decode_signature(identity.signature)?))
+    };
+    Some(match checked() {
+        Ok((x5u, claims, signature)) => Ok(Token { identity, ppt, x5u, claims, signature }),
+        Err(error) => {
+            report.result = Err(error);
+            Err(Box::new(report))
+        }
+    })
+}
+
+impl Token<'_> {
+    fn report(&self) -> Report {
+        Report {
+            claims: Some(self.claims.clone()),
+            x5u: self.x5u.clone(),
+            ppt: self.ppt.name().to_owned(),
+            ..Report::of(&self.identity)
+        }
+    }
+}
+
+impl Verifier {
+    /// The div tokens that lead on from a call's own, in their order (RFC 8946 §6): each names as `div`
+    /// where the one before it went to. They may stand in the message in any order.
+    ///
+    /// # Errors
+    /// [`Code::DivChain`] for one that leads nowhere, back, or two ways.
+    fn chain<'t, 'a>(
+        &self,
+        token: &Token<'a>,
+        diverted: &[&'t Token<'a>],
+    ) -> Result<Vec<&'t Token<'a>>> {
+        let wrong = |why: String| Err(Error::new(Code::DivChain, why));
+        let of_call =
+            |div: &&&Token<'_>| self.numbering.equal(&div.claims.orig, &token.claims.orig);
+        let mut left: Vec<&Token<'_>> = diverted.iter().filter(of_call).copied().collect();
+        let mut links: Vec<&Token<'_>> = Vec::new();
+        let mut dest = token.claims.dest.as_slice();
+        let mut seen: Vec<&str> = dest.iter().map(String::as_str).collect();
+        while !left.is_empty() {
+            let leads = |link: &&Token<'_>| {
+                let div = link.claims.div.as_deref();
+                div.is_some_and(|div| dest.iter().any(|d| self.numbering.equal(d, div)))
+            };
+            let Some(at) = left.iter().position(leads) else {
+                let lost =
+                    left.first().and_then(|link| link.claims.div.as_deref()).unwrap_or_default();
+                return wrong(format!(
+                    "a div PASSporT diverts from {lost}, where this call never went ({})",
+                    seen.join(", ")
+                ));
+            };
+            let link = left.swap_remove(at);
+            if left.iter().any(leads) {
+                return wrong(format!("two div PASSporTs divert from {}", dest.join(", ")));
+            }
+            if let Some(again) = link.claims.dest.iter().find(|d| seen.contains(&d.as_str())) {
+                return wrong(format!("a div PASSporT leads back to {again}"));
+            }
+            dest = &link.claims.dest;
+            seen.extend(dest.iter().map(String::as_str));
+            links.push(link);
+        }
+        Ok(links)
+    }
+}

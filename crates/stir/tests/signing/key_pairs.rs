@@ -1,0 +1,230 @@
+//! Keys beside their certificates, and how they are rotated.
+
+use super::pki::{self, DAY, Key, NOW, Spec};
+use super::{At, CALL, folder, private_pem};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Once};
+use stir::{Code, Config, Policy, PrivateKey, Signer};
+
+/// A folder of keys and certificates.
+struct Files {
+    folder: PathBuf,
+    ca: Key,
+}
+
+impl Files {
+    fn new(name: &str) -> Self {
+        Self { folder: folder(name), ca: Key::p256() }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    /// As a tool that rotates keys does it: another file takes the name.
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.join(".new"), text).unwrap();
+        fs::rename(self.folder.join(".new"), self.folder.join(name)).unwrap();
+    }
+
+    fn certificate(&self, key: &Key, not_before: i64, not_after: i64) -> String {
+        let leaf = Spec::leaf("CN=CA").valid(not_before, not_after).issue(key, &self.ca);
+        pki::certificates(&[leaf])
+    }
+
+    fn good(&self, key: &Key) -> String {
+        self.certificate(key, NOW - DAY, NOW + DAY)
+    }
+
+    fn signer(&self, policy: Policy, cert_path: &str) -> (Signer, Arc<At>) {
+        let cert_path = match cert_path {
+            "" => PathBuf::new(),
+            name => self.folder.join(name),
+        };
+        let clock = Arc::new(At(NOW.into()));
+        let config = Config { policy, cert_path, ..Config::default() };
+        (Signer::with_clock(&config, clock.clone()), clock)
+    }
+}
+
+#[test]
+fn a_key_must_match_its_certificate_and_that_must_count() {
+    let files = Files::new("pairs");
+    let (key, other) = (Key::p256(), Key::p256());
+    let good = files.good(&key);
+    let stale = files.certificate(&key, NOW - 2 * DAY, NOW - 1);
+    let early = files.certificate(&key, NOW + 1, NOW + DAY);
+    let p384 = files.good(&Key::p384());
+    for (key_name, certificate_name) in [
+        ("key.pem", "cert.pem"),
+        ("a.key", "a.crt"),
+        ("b.key", "b.pem"),
+        ("c-key.pem", "c-cert.pem"),
+        ("d-key.pem", "d.pem"),
+    ] {
+        files.write(key_name, &private_pem(&key));
+        let path = files.path(key_name);
+        let (shaken, _) = files.signer(Policy::Shaken, "");
+        shaken.check_key(&path).expect("no certificate, no check");
+        for (text, why) in [
+            (good.as_str(), None),
+            (&[&good, &files.good(&other)].map(String::as_str).concat(), None),
+            (&files.good(&other), Some("the public keys are not the same")),
+            (&stale, Some("it was valid until 1799999999")),
+            (&early, Some("it is valid from 1800000001")),
+            (&p384, Some("P-384")),
+            ("", Some("no PEM certificate")),
+            ("junk", Some("no PEM certificate")),
+        ] {
+            files.write(certificate_name, text);
+            // A signer each: none has seen a good pair.
+            let (shaken, _) = files.signer(Policy::Shaken, "");
+            let (named, _) = files.signer(Policy::Compat, certificate_name);
+            for signer in [&shaken, &named] {
+                let checked = signer.check_key(&path);
+                let signed = signer.identity(&CALL, PrivateKey::Path(&format!("file://{path}")));
+                assert_eq!(checked.as_ref().err(), signed.as_ref().err());
+                let Some(why) = why else {
+                    checked.unwrap();
+                    continue;
+                };
+                let error = checked.unwrap_err();
+                assert_eq!(error.code(), Code::KeyInvalid, "{error}");
+                for part in [why, &path, &files.path(certificate_name)] {
+                    assert!(error.message().contains(part), "{part}: {error}");
+                }
+            }
+            // The drop-in signs with any key, unless it is told what belongs to it.
+            files.signer(Policy::Compat, "").0.check_key(&path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn cert_path_must_be_readable_and_goes_before_the_file_beside() {
+    let files = Files::new("named");
+    let (key, other) = (Key::p256(), Key::p256());
+    files.write("key.pem", &private_pem(&key));
+    files.write("cert.pem", &files.good(&other));
+    let path = files.path("key.pem");
+    for policy in [Policy::Compat, Policy::Shaken] {
+        let (signer, _) = files.signer(policy, "named.pem");
+        let _ = fs::remove_file(files.folder.join("named.pem"));
+        let error = signer.check_key(&path).unwrap_err();
+        assert_eq!(error.code(), Code::FileRead);
+        for part in [&path, &files.path("named.pem")] {
+            assert!(error.message().contains(part.as_str()), "{part}: {error}");
+        }
+        files.write("named.pem", &files.good(&key));
+        signer.check_key(&path).unwrap();
+    }
+}
+
+/// What was logged, all tests together: a test looks for its own files.
+static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        if record.level() == log::Level::Error {
+            LOGGED.lock().unwrap().push(record.args().to_string());
+        }
+    }
+    fn flush(&self) {}
+}
+
+/// The errors about this file since the last call.
+fn logged(path: &str) -> Vec<String> {
+    static SET: Once = Once::new();
+    SET.call_once(|| {
+        log::set_logger(&Logger).unwrap();
+        log::set_max_level(log::LevelFilter::Error);
+    });
+    LOGGED.lock().unwrap().extract_if(.., |line| line.contains(path)).collect()
+}
+
+#[test]
+fn a_rotation_to_a_bad_pair_leaves_the_good_one_in_force() {
+    let files = Files::new("rotation");
+    let keys = [Key::p256(), Key::p256()];
+    let certificates = [0, 1].map(|n| files.good(&keys[n]));
+    let (signer, clock) = files.signer(Policy::Shaken, "");
+    let path = files.path("key.pem");
+    logged(&path);
+    // Which key signs, three times over: what is logged for a change is logged once.
+    let signs = || {
+        let results = [(); 3].map(|()| {
+            let identity = signer.identity(&CALL, PrivateKey::Path(&path)).map_err(|e| e.code())?;
+            let (signed, signature) = identity.split_once(';').unwrap().0.rsplit_once('.').unwrap();
+            let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+            let by = |key: &Key| {
+                stir::key::VerifyingKey::from_spki(&key.spki())
+                    .unwrap()
+                    .verify(signed.as_bytes(), signature.as_slice().try_into().unwrap())
+            };
+            Ok(keys.iter().position(by).unwrap())
+        });
+        assert!(results.iter().all(|r| *r == results[0]), "{results:?}");
+        results[0]
+    };
+    let errors = |parts: &[&str]| {
+        let lines = logged(&path);
+        assert_eq!(lines.len(), parts.len(), "{lines:?}");
+        for (line, part) in lines.iter().zip(parts) {
+            assert!(line.contains(part) && line.contains("stays in force"), "{line}");
+        }
+    };
+
+    // Nothing good was there before: refused, and told to the caller alone.
+    files.write("key.pem", &private_pem(&keys[0]));
+    files.write("cert.pem", &certificates[1]);
+    assert_eq!(signs(), Err(Code::KeyInvalid));
+    files.write("cert.pem", &certificates[0]);
+    assert_eq!(signs(), Ok(0));
+    errors(&[]);
+
+    // The key first, then its certificate.
+    files.write("key.pem", &private_pem(&keys[1]));
+    assert_eq!(signs(), Ok(0));
+    errors(&["the public keys are not the same"]);
+    files.write("cert.pem", &certificates[1]);
+    assert_eq!(signs(), Ok(1));
+    errors(&[]);
+
+    // Half written, of no use, stale.
+    files.write("key.pem", "");
+    assert_eq!(signs(), Ok(1));
+    errors(&["no PEM private key"]);
+    files.write("key.pem", &private_pem(&keys[1]));
+    files.write("cert.pem", "");
+    assert_eq!(signs(), Ok(1));
+    errors(&["no PEM certificate"]);
+    files.write("cert.pem", &files.certificate(&keys[1], NOW - 2 * DAY, NOW - DAY));
+    assert_eq!(signs(), Ok(1));
+    errors(&["it was valid until"]);
+
+    // Made for later: in force from then on, without another change.
+    files.write("key.pem", &private_pem(&keys[0]));
+    files.write("cert.pem", &files.certificate(&keys[0], NOW + 100, NOW + 9 * DAY));
+    assert_eq!(signs(), Ok(1));
+    errors(&["it is valid from"]);
+    clock.0.store(NOW + 100, Ordering::Relaxed);
+    assert_eq!(signs(), Ok(0));
+
+    // A good one that ran out signs no more, and neither does a key that is gone.
+    clock.0.store(NOW + 9 * DAY + 1, Ordering::Relaxed);
+    assert_eq!(signs(), Err(Code::KeyInvalid));
+    clock.0.store(NOW + DAY, Ordering::Relaxed);
+    assert_eq!(signs(), Ok(0));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(signs(), Err(Code::FileRead));
+    errors(&[]);
+}
