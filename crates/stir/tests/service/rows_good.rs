@@ -1,0 +1,280 @@
+//! Calls that pass.
+
+use super::expected::*;
+use super::rows_div::{diverted_once, diverted_thrice, diverted_twice};
+use super::world::{Anchors, Token, World};
+use crate::pki;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use stir::profile::Profile;
+use stir::{DestSource, Numbering, OrigSource};
+
+fn plain(name: &'static str, change: impl Fn(&mut World) + 'static) -> Row {
+    good(World::plain, name, change)
+}
+
+pub fn all() -> Vec<Row> {
+    [headers(), parties(), numbers(), diversions(), beside(), trust()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn headers() -> Vec<Row> {
+    let params =
+        |name, params: &'static str| plain(name, move |w| w.tokens[0].params = params.into());
+    vec![
+        plain("plain", |_| ()),
+        params(
+            "parameters in another order",
+            ";ppt=shaken;alg=ES256;info=<https://certs.example.com/0.pem>",
+        ),
+        params(
+            "ppt and alg in quotes",
+            ";info=<https://certs.example.com/0.pem>;alg=\"ES256\";ppt=\"shaken\"",
+        ),
+        params(
+            "white space and line breaks",
+            " ; info = <https://certs.example.com/0.pem> ;\r\n alg\t=\tES256 ; ppt= shaken ",
+        ),
+        params(
+            "names in another case",
+            ";INFO=<https://certs.example.com/0.pem>;Alg=ES256;pPt=shaken",
+        ),
+        params("neither alg nor ppt", ";info=<https://certs.example.com/0.pem>"),
+        params("info without brackets", ";info=https://certs.example.com/0.pem;alg=ES256"),
+        params(
+            "parameters that nobody knows",
+            ";canon=\"a;b\";x;info=<https://certs.example.com/0.pem>;ppt=shaken;y=<;=,>",
+        ),
+        plain("info with ; = and ,", |w| w.x5u("https://certs.example.com/a;b=c,d/0.pem")),
+        plain("jose in another order and with a member more", |w| {
+            w.jose(r#"{"alg":"ES256","#, r#"{ "kid":7, "#);
+            w.jose(r#""}"#, r#"", "alg" : "ES256" }"#);
+        }),
+        plain("a claim that nobody knows", |w| w.claims("{\"attest\"", "{\"x\":{},\"attest\"")),
+        plain("iat 60 s old", |w| w.claims("1800000000", "1799999940")),
+        plain("iat 60 s ahead", |w| w.claims("1800000000", "1800000060")),
+        plain("attest C", |w| w.claims("\"A\"", "\"C\"")),
+        plain("an unsupported ppt beside", |w| {
+            w.tokens.insert(0, Token::new("msec", 0, "{}".into()));
+        }),
+        plain("two shaken of which one is good", |w| {
+            w.tokens.insert(0, Token { forged: true, ..Token::shaken() });
+        }),
+        plain("junk beside", |w| {
+            w.fields = Box::new(|fields| fields.insert(0, "junk".into()));
+        }),
+        plain("the good one is the tenth", |w| {
+            for _ in 0..9 {
+                w.tokens.insert(0, Token { forged: true, ..Token::shaken() });
+            }
+        }),
+        plain("x5u at port 8443", |w| w.x5u("https://certs.example.com:8443/0.pem")),
+        plain("x5u at port 443", |w| w.x5u("https://certs.example.com:443/0.pem")),
+        plain("x5u at a public address", |w| w.x5u("https://93.184.216.34/0.pem")),
+        plain("x5u_permit names the host", |w| {
+            w.config.shaken.x5u_permit = "other.example,*.example.com".into();
+        }),
+        plain("x5u_permit names the private network", |w| {
+            w.x5u("https://10.1.2.3/0.pem");
+            w.config.shaken.x5u_permit = "10.0.0.0/8".into();
+        }),
+        plain("x5u_deny names another", |w| {
+            w.config.shaken.x5u_deny = "example.com *.certs.example.com".into();
+        }),
+    ]
+}
+
+fn parties() -> Vec<Row> {
+    vec![
+        plain("From alone", |w| w.asserted.clear()),
+        plain("From is anonymous, PAI is not", |w| {
+            w.from = "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=1".into();
+        }),
+        plain("From first", |w| {
+            w.config.shaken.orig_source = vec![OrigSource::From, OrigSource::Pai];
+            w.asserted = vec!["<sip:+12155550000@example.com>".into()];
+        }),
+        plain("PAI of two values in one field", |w| {
+            w.asserted = vec!["\"A, B\" <sip:alice@example.com>, <tel:+1-215-555-1212>".into()];
+        }),
+        plain("PAI of two fields", |w| {
+            w.asserted.insert(0, "<sip:alice@example.com>".into());
+        }),
+        plain("PAI is a tel URI", |w| w.asserted = vec!["<tel:+1(215)555-1212>".into()]),
+        plain("PAI with user parameters", |w| {
+            w.asserted = vec!["<sip:+12155551212;tgrp=x;trunk-context=y@example.com>".into()];
+        }),
+        plain("PAI without a name or brackets", |w| {
+            w.asserted = vec!["sip:12155551212@example.com;user=phone".into()];
+        }),
+        plain("caller and orig are a URI", |w| {
+            w.claims(r#"{"tn":"12155551212"}"#, r#"{"uri":"sip:alice@example.com"}"#);
+            w.asserted = vec!["<sip:%61lice@EXAMPLE.com:5060;transport=tcp>".into()];
+        }),
+        plain("caller with a password", |w| {
+            w.claims(r#"{"tn":"12155551212"}"#, r#"{"uri":"sip:alice@example.com"}"#);
+            w.asserted = vec!["<sip:alice:secret@example.com>".into()];
+        }),
+        plain("the Request-URI alone matches", |w| {
+            w.to = "<sip:+12155550000@example.com>".into();
+        }),
+        plain("To alone matches", |w| {
+            w.request_uri = "sip:+12155550000@192.0.2.7".into();
+        }),
+        plain("dest_source to", |w| {
+            w.config.shaken.dest_source = DestSource::To;
+            w.request_uri = "sip:+12155550000@192.0.2.7".into();
+        }),
+        plain("dest_source ruri", |w| {
+            w.config.shaken.dest_source = DestSource::Ruri;
+            w.to = "<sip:+12155550000@example.com>".into();
+        }),
+        plain("the Request-URI is a tel URI", |w| w.request_uri = "tel:+1-215-555-1213".into()),
+        plain("dest of several", |w| {
+            w.claims(
+                "[\"12155551213\"]",
+                "[\"12155550000\",\"12155551213\"],\"uri\":[\"sip:a@b\"]",
+            );
+        }),
+        plain("called and dest are a URI", |w| {
+            w.claims(r#"{"tn":["12155551213"]}"#, r#"{"uri":["sip:bob@example.com"]}"#);
+            w.request_uri = "sip:bob@example.com:5060;transport=tls".into();
+        }),
+    ]
+}
+
+pub fn numbering(code: &str, national: &str, international: &str, max_digits: usize) -> Numbering {
+    Numbering {
+        country_code: code.into(),
+        national_prefix: national.into(),
+        international_prefix: international.into(),
+        max_digits,
+    }
+}
+
+fn numbers() -> Vec<Row> {
+    vec![
+        plain("national numbers of the US", |w| {
+            w.config.numbering = numbering("1", "1", "011", 15);
+            w.asserted = vec!["<sip:2155551212@example.com>".into()];
+            w.request_uri = "sip:2155551213@192.0.2.7".into();
+            w.to = String::new();
+        }),
+        plain("orig in national form", |w| {
+            w.config.numbering = numbering("1", "1", "011", 15);
+            w.claims("12155551212", "2155551212");
+        }),
+        plain("911 is called", |w| {
+            w.config.numbering = numbering("1", "1", "011", 15);
+            w.claims("12155551213", "911");
+            w.request_uri = "sip:911@192.0.2.7".into();
+        }),
+        plain("national numbers of France", |w| {
+            w.config.numbering = numbering("33", "0", "00", 16);
+            w.claims("12155551212", "33123456789");
+            w.claims("12155551213", "33198765432");
+            w.asserted = vec!["<sip:0123456789@example.com;user=phone>".into()];
+            w.request_uri = "sip:0033198765432@192.0.2.7".into();
+        }),
+        plain("a ported number of 16 digits", |w| {
+            w.config.numbering = numbering("33", "0", "00", 16);
+            w.claims("12155551213", "3312345678901234");
+            w.request_uri = "sip:+3312345678901234@192.0.2.7".into();
+        }),
+    ]
+}
+
+fn diversions() -> Vec<Row> {
+    let one: &[&str] = &["12155551213"];
+    let three: &[&str] = &["12155551213", "12155551214", "12155551215"];
+    vec![
+        good(diverted_once, "diverted once", |_| ()).div(one),
+        good(diverted_twice, "diverted twice", |_| ()).div(&three[..2]),
+        good(diverted_thrice, "diverted thrice", |_| ()).div(three),
+        good(diverted_thrice, "diversions in reverse order", |w| w.tokens.reverse()).div(three),
+        good(diverted_thrice, "diversions in any order", |w| w.tokens.swap(1, 3)).div(three),
+        good(diverted_once, "diverted three hours after signing", |w| {
+            for token in &mut w.tokens {
+                super::world::edit(&mut token.payload, "1800000000", "1799989200");
+            }
+        })
+        .div(one),
+        good(diverted_once, "To was changed as well", |w| {
+            w.to = "<sip:+12155551214@example.com>".into();
+        })
+        .div(one),
+    ]
+}
+
+fn beside() -> Vec<Row> {
+    let rcd = |name, claim: &'static str| {
+        plain(name, move |w| w.tokens.push(Token::beside("rcd", claim)))
+    };
+    vec![
+        rcd("rcd beside", r#""rcd":{"nam":"Q Branch"}"#).rcd_nam("Q Branch"),
+        rcd("rcd without a name is passed over", r#""rcd":{}"#),
+        plain("rcd in the token", |w| {
+            w.claims(r#","origid""#, r#","rcd":{"nam":"Q"},"origid""#);
+        })
+        .rcd_nam("Q"),
+        plain("rcd with a digest that holds", |w| {
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"[1]");
+            let digest = STANDARD.encode(digest);
+            let claim =
+                format!(r#""rcd":{{"jcd":[1],"nam":"Q"}},"rcdi":{{"/jcd":"sha256-{digest}"}}"#);
+            w.tokens.push(Token::beside("rcd", &claim));
+        })
+        .rcd_nam("Q"),
+        rcd(
+            "rcd with a digest that does not hold is passed over",
+            r#""rcd":{"jcd":[1],"nam":"Q"},"rcdi":{"/jcd":"sha256-AAAA"}"#,
+        ),
+        plain("rcd that is forged is passed over", |w| {
+            let token = Token::beside("rcd", r#""rcd":{"nam":"Q"}"#);
+            w.tokens.push(Token { forged: true, ..token });
+        }),
+        plain("rcd of another caller is passed over", |w| {
+            let mut token = Token::beside("rcd", r#""rcd":{"nam":"Q"}"#);
+            super::world::edit(&mut token.payload, "12155551212", "12155550000");
+            w.tokens.push(token);
+        }),
+        plain("rcd that is stale is passed over", |w| {
+            let mut token = Token::beside("rcd", r#""rcd":{"nam":"Q"}"#);
+            super::world::edit(&mut token.payload, "1800000000", "1799999900");
+            w.tokens.push(token);
+        }),
+        plain("rph beside", |w| {
+            w.tokens.insert(0, Token::beside("rph", r#""rph":{"auth":["ets.0"]}"#));
+        }),
+        plain("rph that is bad is passed over", |w| {
+            w.tokens.insert(0, Token::beside("rph", r#""rph":{"auth":[]}"#));
+        }),
+    ]
+}
+
+fn trust() -> Vec<Row> {
+    vec![
+        plain("a folder of trust anchors", |w| w.anchors = Anchors::Folder),
+        plain("cert_profile warn", |w| {
+            w.config.shaken.profile = Profile::Warn;
+            w.leaf().subject = pki::name("CN=Anything");
+        }),
+        plain("spc_match", |w| w.config.shaken.spc_match = true),
+        plain("the root is sent too", |w| {
+            let mut chain = w.chain_of(0);
+            chain.push(w.root.spec.issue(&w.root.key, &w.root.key));
+            w.answer(Ok(super::world::pem(chain)));
+        }),
+        plain("the last second of the certificate", |w| {
+            w.leaf().not_after = pki::time(pki::NOW);
+        }),
+        plain("the first second of the certificate", |w| {
+            w.leaf().not_before = pki::time(pki::NOW);
+        }),
+        plain("the certificate has no keyUsage", |w| {
+            w.leaf().extensions.remove(1);
+        }),
+    ]
+}

@@ -1,0 +1,122 @@
+//! Revocation by each form of CRL.
+
+use super::expected::*;
+use super::rows_certificate::spoilt;
+use super::world::{By, Crl, INTER, PA, ROOT, SERIAL, World};
+use crate::pki::{self, CrlSpec, NOW};
+
+/// The intermediate's own CRL.
+fn direct() -> World {
+    let crl = Crl { spec: CrlSpec::new(INTER).revoke(&[0x12]), by: By::Inter };
+    World { crls: vec![crl], ..World::plain() }
+}
+
+/// The policy administrator's CRL, whose entries name CAs.
+fn indirect() -> World {
+    let revoked = vec![
+        (vec![0x12], Some(pki::name(INTER))),
+        (SERIAL.to_vec(), Some(pki::name("CN=Another CA"))),
+    ];
+    let spec = CrlSpec { indirect: true, revoked, ..CrlSpec::new(PA) };
+    World { crls: vec![Crl { spec, by: By::Pa }], ..World::plain() }
+}
+
+/// France: one CRL for all, that says nothing of issuers; certificates name it.
+fn french() -> World {
+    let crl = Crl { spec: CrlSpec::new(PA).revoke(&[0x12]), by: By::Pa };
+    let mut world = World { crls: vec![crl], ..World::plain() };
+    world.leaf().extensions.push(pki::crl_issuer(PA));
+    world
+}
+
+fn unusable(name: &'static str, change: impl Fn(&mut World) + 'static) -> Row {
+    bad(direct, name, CRL_UNUSABLE, change)
+}
+
+pub fn all() -> Vec<Row> {
+    [listed(), crls()].into_iter().flatten().collect()
+}
+
+fn listed() -> Vec<Row> {
+    vec![
+        good(direct, "direct CRL of others", |_| ()),
+        good(direct, "direct CRL of none", |w| w.crls[0].spec.revoked.clear()),
+        good(indirect, "indirect CRL of others", |_| ()),
+        good(indirect, "indirect CRL of another CA that the certificate names", |w| {
+            w.crls[0].spec.revoked.insert(0, (SERIAL.to_vec(), None));
+            w.leaf().extensions.push(pki::crl_issuer(PA));
+        }),
+        good(french, "French CRL of others", |_| ()),
+        good(french, "French CRL that the certificate does not name", |w| {
+            w.leaf().extensions.pop();
+            w.crls[0].spec.revoked.push((SERIAL.to_vec(), None));
+        }),
+        bad(direct, "revoked by the direct CRL", REVOKED, |w| {
+            w.crls[0].spec.revoked.push((SERIAL.to_vec(), None));
+        }),
+        bad(direct, "revoked by the second CRL", REVOKED, |w| {
+            w.crls.push(Crl { spec: CrlSpec::new(INTER).revoke(SERIAL), by: By::Inter });
+        }),
+        bad(direct, "intermediate revoked", REVOKED, |w| {
+            w.crls.push(Crl { spec: CrlSpec::new(ROOT).revoke(&[0x66]), by: By::Root });
+        })
+        .says("Intermediate"),
+        bad(indirect, "revoked by the indirect CRL", REVOKED, |w| {
+            w.crls[0].spec.revoked.push((SERIAL.to_vec(), Some(pki::name(INTER))));
+        }),
+        bad(indirect, "revoked by the indirect CRL, issuer of the entry before", REVOKED, |w| {
+            w.crls[0].spec.revoked.insert(1, (SERIAL.to_vec(), None));
+        }),
+        bad(indirect, "intermediate revoked by the indirect CRL", REVOKED, |w| {
+            w.crls[0].spec.revoked.push((vec![0x66], Some(pki::name(ROOT))));
+        })
+        .says("Intermediate"),
+        bad(french, "revoked by the French CRL", REVOKED, |w| {
+            w.crls[0].spec.revoked.push((SERIAL.to_vec(), None));
+        }),
+        bad(french, "revoked by the French CRL, attributes in another order", REVOKED, |w| {
+            w.crls[0].spec.revoked.push((SERIAL.to_vec(), None));
+            w.leaf().extensions.pop();
+            w.leaf().extensions.push(pki::crl_issuer("CN=STI-PA CRL,O=Test,C=US"));
+        }),
+    ]
+}
+
+fn crls() -> Vec<Row> {
+    vec![
+        unusable("CRL out of date", |w| w.crls[0].spec.next_update = NOW - 1).says("out of date"),
+        unusable("CRL not yet in force", |w| w.crls[0].spec.this_update = NOW + 1)
+            .says("not in force"),
+        unusable("CRL signed by another key", |w| w.crls[0].by = By::Stranger),
+        unusable("CRL with a spoilt signature", |w| {
+            w.crl_text = |mut ders| {
+                let der = ders.remove(0);
+                pki::pem("X509 CRL", &[spoilt(der)]).into_bytes()
+            };
+        }),
+        unusable("CRL of an unknown issuer", |w| w.crls[0].spec.issuer = pki::name("CN=Nobody"))
+            .says("neither a trust anchor"),
+        unusable("second CRL out of date", |w| {
+            let spec = CrlSpec { next_update: NOW - 1, ..CrlSpec::new(ROOT) };
+            w.crls.push(Crl { spec, by: By::Root });
+        })
+        .says("out of date"),
+        unusable("direct CRL whose entries name issuers", |w| {
+            w.crls[0].spec.revoked.push((vec![1], Some(pki::name(ROOT))));
+        }),
+        unusable("CRL file empty", |w| w.crl_text = |_| Vec::new()).says("no CRL"),
+        unusable("CRL file is a page", |w| w.crl_text = |_| b"<html>".to_vec()).says("no CRL"),
+        unusable("CRL file is cut", |w| w.crl_text = |ders| ders[0][..40].to_vec()),
+        bad(french, "French CRL out of date", CRL_UNUSABLE, |w| {
+            w.crls[0].spec.next_update = NOW - 1;
+        }),
+        bad(indirect, "indirect CRL by who may not sign CRLs", CRL_UNUSABLE, |w| {
+            w.pa.spec.extensions[1] = pki::key_usage(&[0]);
+        })
+        .says("keyUsage"),
+        bad(indirect, "indirect CRL by who has expired", CRL_UNUSABLE, |w| {
+            w.pa.spec.not_after = pki::time(NOW - 1);
+        })
+        .says("expired"),
+    ]
+}
