@@ -1,0 +1,380 @@
+//! Policy shaken in a real Kamailio: cfg-examples/verify-atis.cfg and verify-france.cfg with a real
+//! HTTPS server, and the script's side of the result.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+use stir::{Call, Clock, Config, DivCall, PrivateKey, Signer};
+use support::http::Https;
+use support::kamailio::{free_port, modules_folder, our_module};
+use support::{Cfg, Folder, Kamailio, Lab, Module, Reply, Request, define, repository};
+
+const ORIG: &str = "12155551212";
+const DEST: &str = "12155551213";
+
+/// Certificates on an address of loopback that no other test has, at a port that ATIS allows.
+struct Site {
+    lab: Lab,
+    _https: Https,
+    x5u: String,
+}
+
+impl Site {
+    fn new() -> Self {
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let host = format!("127.{}.{high}.{low}", 100 + NEXT.fetch_add(1, Ordering::Relaxed));
+        let lab = Lab::new();
+        lab.crl("crl.pem", &[]);
+        lab.key("web-key.pem", "EC:P-256");
+        lab.openssl("req -new -key web-key.pem -subj /CN=web -out web.csr");
+        lab.folder
+            .write("web.cnf", format!("subjectAltName=IP:{host}\nbasicConstraints=CA:FALSE\n"));
+        lab.openssl("x509 -req -in web.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 -extfile web.cnf -out web.pem");
+        let path = |name| lab.folder.join(name);
+        let https =
+            Https::start_at(&host, 8443, lab.folder.path(), &path("web.pem"), &path("web-key.pem"));
+        let x5u = format!("https://{host}:8443/cert.pem");
+        Self { lab, _https: https, x5u }
+    }
+
+    /// An Identity header as another carrier writes it, this many seconds ago.
+    fn signed_ago(&self, orig: &str, dest: &str, x5u: &str, ago: i64) -> String {
+        let call = Call { orig, dest, attest: "A", origid: "", x5u, rcd_nam: None };
+        let key = self.lab.read("key.pem");
+        let signer = Signer::with_clock(&Config::default(), Arc::new(Ago(ago)));
+        signer.identity(&call, PrivateKey::Pem(&key)).unwrap()
+    }
+
+    fn signed(&self, orig: &str, dest: &str) -> String {
+        self.signed_ago(orig, dest, &self.x5u, 0)
+    }
+
+    /// The parameters of policy shaken for this lab.
+    fn params(&self, cfg: Cfg) -> Cfg {
+        cfg.param("policy", "shaken")
+            .param("trust_anchors", self.lab.path("ca.pem"))
+            .param("crl", self.lab.path("crl.pem"))
+            .param("http_ca_file", self.lab.path("ca.pem"))
+            .param("x5u_permit", "127.0.0.0/8")
+    }
+}
+
+struct Ago(i64);
+
+impl Clock for Ago {
+    fn now(&self) -> i64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        i64::try_from(now).unwrap() - self.0
+    }
+}
+
+/// A cfg of the repository in front of a called party that shows what arrives.
+struct Carrier {
+    kamailio: Kamailio,
+    _called: Kamailio,
+}
+
+impl Carrier {
+    fn new(site: &Site, cfg: &str, reject: bool) -> Self {
+        let called = Kamailio::start(&Cfg::new(Module::Without).route(
+            r#"
+            append_to_reply("X-From: $hdr(From)\r\nX-Asserted: $hdr(P-Asserted-Identity)\r\n");
+            sl_send_reply("200", "OK");
+            "#,
+        ));
+        let mut text = repository(cfg);
+        if reject {
+            let line = "##!define REJECT_INVALID\n";
+            assert!(text.contains(line));
+            text = text.replace(line, &line[1..]);
+        }
+        let folder = Folder::new();
+        std::fs::copy(our_module(), folder.join("secsipid.so")).unwrap();
+        let port = free_port();
+        let cfg = define(
+            &text,
+            &[
+                ("LISTEN", &format!("udp:127.0.0.1:{port}")),
+                ("NEXT_HOP", &format!("sip:127.0.0.1:{}", called.port)),
+                ("TRUST_ANCHORS", &site.lab.path("ca.pem")),
+                ("CRL_FILE", &site.lab.path("crl.pem")),
+                ("HTTPS_ROOTS", &site.lab.path("ca.pem")),
+                ("PERMIT", "127.0.0.0/8"),
+                ("SECSIPID_MODULE", &folder.inside("secsipid.so")),
+                ("MODULES_FOLDER", &format!("{}/", modules_folder())),
+            ],
+        );
+        Self { kamailio: Kamailio::start_text(folder, port, &cfg, &[]), _called: called }
+    }
+
+    fn send(&self, request: &Request) -> Reply {
+        self.kamailio.udp().send(request)
+    }
+}
+
+fn call(identity: &str) -> Request {
+    Request::invite().header("Identity", identity)
+}
+
+#[test]
+fn atis_calls_go_on_with_their_verstat_and_reason() {
+    let site = Site::new();
+    let mut carrier = Carrier::new(&site, "cfg-examples/verify-atis.cfg", false);
+    let processes = carrier.kamailio.processes();
+    let good = site.signed(ORIG, DEST);
+
+    let reply = carrier.send(&call(&good));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(
+        reply
+            .header("X-From")
+            .starts_with("<sip:+12155551212;verstat=TN-Validation-Passed@example.com>;tag="),
+        "{reply:?}"
+    );
+    assert_eq!(reply.header("Reason"), "");
+
+    // P-Asserted-Identity says who calls, and gets the verstat; what came from outside goes.
+    let mut request = call(&good).header(
+        "P-Asserted-Identity",
+        "\"A\" <sip:(215)555-1212@example.com;user=phone>, <tel:+12155551212>",
+    );
+    request.from = "<sip:anonymous;verstat=TN-Validation-Passed@anonymous.invalid>".into();
+    let reply = carrier.send(&request);
+    assert_eq!(
+        reply.header("X-Asserted"),
+        "\"A\" <sip:(215)555-1212;verstat=TN-Validation-Passed@example.com;user=phone>, <tel:+12155551212;verstat=TN-Validation-Passed>"
+    );
+    assert!(reply.header("X-From").starts_with("<sip:anonymous@anonymous.invalid>"), "{reply:?}");
+
+    // Not verified: it goes on, and the answer says why.
+    let flipped = good.replacen(";info", "A;info", 1);
+    for (request, reason, verstat) in [
+        (Request::invite(), "STIR ;cause=428 ;text=\"Use Identity Header\"", "No-TN-Validation"),
+        (
+            call(&flipped),
+            "STIR ;cause=438 ;text=\"Invalid Identity Header\" ;ppi=\"..",
+            "TN-Validation-Failed",
+        ),
+        (
+            call(&site.signed_ago(ORIG, DEST, &site.x5u, 90)),
+            "STIR ;cause=403 ;text=\"Stale Date\" ;ppi=\"..",
+            "No-TN-Validation",
+        ),
+    ] {
+        let reply = carrier.send(&request);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert!(reply.header("Reason").starts_with(reason), "{reply:?}");
+        assert!(reply.header("X-From").contains(&format!(";verstat={verstat}@")), "{reply:?}");
+    }
+    carrier.kamailio.assert_alive(&processes);
+}
+
+#[test]
+fn atis_calls_are_refused_with_their_code() {
+    let site = Site::new();
+    let mut carrier = Carrier::new(&site, "cfg-examples/verify-atis.cfg", true);
+    let processes = carrier.kamailio.processes();
+    let good = site.signed(ORIG, DEST);
+    assert_eq!(carrier.send(&call(&good)).status, 200);
+    let base = site.x5u.replace("/cert.pem", "");
+    let other = |x5u: &str| call(&site.signed_ago(ORIG, DEST, x5u, 0));
+    let mut another_caller = call(&good);
+    another_caller.from = "<sip:+12155559999@example.com>".into();
+    let mut another_called = call(&good);
+    another_called.uri = "sip:+12155559999@example.org".into();
+    another_called.to = "<sip:+12155559999@example.org>".into();
+    site.lab.key("stranger-key.pem", "EC:P-256");
+    site.lab.openssl("req -x509 -new -key stranger-key.pem -out stranger.pem -days 30 -subj /CN=X");
+    for (name, request, status, reason) in [
+        ("unsigned", Request::invite(), 428, "Use Identity Header"),
+        ("stale", call(&site.signed_ago(ORIG, DEST, &site.x5u, 90)), 403, "Stale Date"),
+        ("future", call(&site.signed_ago(ORIG, DEST, &site.x5u, -90)), 403, "Stale Date"),
+        ("http", other("http://127.0.0.1/cert.pem"), 436, "Bad Identity Info"),
+        ("port", other("https://127.0.0.1:444/cert.pem"), 436, "Bad Identity Info"),
+        ("query", other(&format!("{}?a=b", site.x5u)), 436, "Bad Identity Info"),
+        ("private", other("https://10.0.0.1/cert.pem"), 436, "Bad Identity Info"),
+        ("refused", other(&base.replace(":8443", "/none.pem")), 436, "Bad Identity Info"),
+        ("not PEM", other(&format!("{base}/web.cnf")), 437, "Unsupported Credential"),
+        ("stranger", other(&format!("{base}/stranger.pem")), 437, "Unsupported Credential"),
+        ("caller", another_caller, 438, "Invalid Identity Header"),
+        ("called", another_called, 438, "Invalid Identity Header"),
+        ("junk", call("a.b.c;info=<x>"), 438, "Invalid Identity Header"),
+    ] {
+        let reply = carrier.send(&request);
+        assert_eq!((reply.status, reply.reason.as_str()), (status, reason), "{name}: {reply:?}");
+    }
+    // Ten digits are the same caller; one of two headers is enough; another extension is no harm.
+    let mut national = call("a.b.c;info=<x>;ppt=other").header("Identity", "junk");
+    national.headers.push(("y".into(), good));
+    national.from = "<sip:2155551212@example.com>".into();
+    assert_eq!(carrier.send(&national).status, 200);
+
+    // Revoked while it runs.
+    site.lab.crl("new.pem", &["cert.pem"]);
+    site.lab.replace("crl.pem", "new.pem");
+    let fresh = call(&site.signed(ORIG, DEST));
+    support::wait_for("the revocation", std::time::Duration::from_secs(10), || {
+        (carrier.send(&fresh).status == 437).then_some(())
+    });
+    carrier.kamailio.assert_alive(&processes);
+}
+
+#[test]
+fn french_calls_have_national_and_long_numbers() {
+    let site = Site::new();
+    let carrier = Carrier::new(&site, "cfg-examples/verify-france.cfg", true);
+    let identity = site.signed("33123456789", "3312345678901234");
+    let request = |from: &str, uri: &str| {
+        let mut request = call(&identity).header("P-Asserted-Identity", "<tel:+33999999999>");
+        request.from = format!("<{from}>");
+        request.uri = uri.into();
+        request.to = "<sip:anyone@example.org>".into();
+        carrier.send(&request)
+    };
+    // From before P-Asserted-Identity, the called ported and of 16 digits.
+    for from in ["sip:+33123456789@example.com", "sip:0123456789@x", "tel:0033123456789"] {
+        let reply = request(from, "sip:+3312345678901234;rn=x@example.org");
+        assert_eq!(reply.status, 200, "{from}: {reply:?}");
+    }
+    assert_eq!(request("sip:0123456780@x", "sip:+3312345678901234@x").status, 438);
+    assert_eq!(request("sip:0123456789@x", "sip:+331234567890123@x").status, 438);
+}
+
+#[test]
+fn a_script_gets_one_result() {
+    let site = Site::new();
+    let names = [
+        "ret",
+        "code",
+        "reason",
+        "reason_hdr",
+        "verstat",
+        "step",
+        "error",
+        "attest",
+        "origid",
+        "orig",
+        "dest",
+        "iat",
+        "x5u",
+        "ppt",
+        "spc",
+        "subject",
+        "issuer",
+        "serial",
+        "div",
+        "rcd_nam",
+        "header",
+        "payload",
+    ];
+    let shown: String = names
+        .iter()
+        .map(|n| format!("append_to_reply(\"X-{n}: $secsipid({n})\\r\\n\");\n"))
+        .collect();
+    let cfg = site.params(Cfg::new(Module::Ours)).param("ppi", "full").route(&format!(
+        "secsipid_check_identity(\"\");\n{shown}\nsl_send_reply(\"200\", \"OK\");"
+    ));
+    let kamailio = Kamailio::start(&cfg);
+    let diverted = |from: &str, div: &str, to: &str, beside: &[&str]| {
+        let call = DivCall { orig: from, dest: to, div, x5u: &site.x5u, identities: beside };
+        let key = site.lab.read("key.pem");
+        Signer::new(&Config::default()).div_identity(&call, PrivateKey::Pem(&key)).unwrap()
+    };
+    let first = site.signed(ORIG, "12155550000");
+    let one = diverted(ORIG, "12155550000", "12155550001", &[&first]);
+    let two = diverted(ORIG, "12155550001", DEST, &[&first, &one]);
+    let request = Request::invite()
+        .header("Identity", &two)
+        .header("Identity", &first)
+        .header("Identity", &one);
+    let reply = kamailio.udp().send(&request);
+    for (name, value) in [
+        ("ret", "1"),
+        ("code", "<null>"),
+        ("reason", "<null>"),
+        ("reason_hdr", "<null>"),
+        ("verstat", "TN-Validation-Passed"),
+        ("step", "<null>"),
+        ("error", "<null>"),
+        ("attest", "A"),
+        ("orig", ORIG),
+        ("dest", "12155550000"),
+        ("x5u", &site.x5u),
+        ("ppt", "shaken"),
+        ("spc", "1234"),
+        ("div", "12155550000,12155550001"),
+        ("rcd_nam", "<null>"),
+    ] {
+        assert_eq!(reply.header(&format!("X-{name}")), value, "{name}: {reply:?}");
+    }
+    assert!(reply.header("X-subject").contains("CN=SHAKEN 1234"), "{reply:?}");
+    assert!(reply.header("X-issuer").contains("CN=Root"), "{reply:?}");
+    assert!(reply.header("X-header").starts_with("{\"alg\":\"ES256\""), "{reply:?}");
+    assert!(reply.header("X-payload").contains("\"attest\":\"A\""), "{reply:?}");
+
+    // A link is missing.
+    let reply =
+        kamailio.udp().send(&Request::invite().header("Identity", &first).header("Identity", &two));
+    for (name, value) in [
+        ("ret", "-503"),
+        ("code", "438"),
+        ("reason", "Invalid Identity Header"),
+        ("verstat", "No-TN-Validation"),
+        ("step", "div"),
+    ] {
+        assert_eq!(reply.header(&format!("X-{name}")), value, "{name}: {reply:?}");
+    }
+    let token = first.split(';').next().unwrap();
+    assert_eq!(
+        reply.header("X-reason_hdr"),
+        format!("STIR ;cause=438 ;text=\"Invalid Identity Header\" ;ppi=\"{token}\"")
+    );
+    // Nothing of it is left behind.
+    let reply = kamailio.udp().send(&Request::invite());
+    assert_eq!((reply.header("X-ret"), reply.header("X-attest")), ("-304", "<null>"));
+}
+
+#[test]
+fn a_diverted_call_is_signed_and_verified_behind() {
+    let site = Site::new();
+    let (key, x5u) = (site.lab.path("key.pem"), &site.x5u);
+    let cfg = site.params(Cfg::new(Module::Ours)).param("rcd_nam", "$fn").route(&format!(
+        r#"
+        $var(sign) = secsipid_add_identity("$fU", "$rU", "A", "", "{x5u}", "{key}");
+        msg_apply_changes();
+        $rU = "12155550001";
+        $var(div) = secsipid_add_div("$fU", "$rU", "$tU", "{x5u}", "{key}");
+        $var(same) = secsipid_add_div("$fU", "$tU", "$tU", "{x5u}", "{key}");
+        $var(none) = secsipid_add_div("$fU", "12155550003", "12155550002", "{x5u}", "{key}");
+        msg_apply_changes();
+        $var(check) = secsipid_check_identity("");
+        append_to_reply("X-Sign: $var(sign)\r\nX-Div: $var(div)\r\nX-Check: $var(check)\r\n");
+        append_to_reply("X-Same: $var(same)\r\nX-None: $var(none)\r\nX-Date: $hdr(Date)\r\n");
+        append_to_reply("X-Divs: $secsipid(div)\r\nX-Name: $secsipid(rcd_nam)\r\nX-Error: $secsipid(error)\r\n");
+        sl_send_reply("200", "OK");
+        "#
+    ));
+    let kamailio = Kamailio::start(&cfg);
+    let mut request = Request::invite();
+    request.from = "\"Q Branch\" <sip:+12155551212@example.com>".into();
+    let reply = kamailio.udp().send(&request);
+    assert_eq!((reply.number("X-Sign"), reply.number("X-Div")), (1, 1), "{reply:?}");
+    assert_eq!((reply.number("X-Same"), reply.number("X-None")), (-503, -503), "{reply:?}");
+    // The Request-URI of the message as it was received is no longer where the call goes.
+    assert_eq!(reply.number("X-Check"), 1, "{reply:?}");
+    assert_eq!(reply.header("X-Divs"), DEST);
+    assert_eq!(reply.header("X-Name"), "\"Q Branch\"");
+    assert!(reply.header("X-Date").ends_with(" GMT"), "{reply:?}");
+}
+
+#[test]
+fn policy_shaken_asks_for_anchors() {
+    let log = Kamailio::refused(&Cfg::new(Module::Ours).param("policy", "shaken"));
+    assert!(log.contains("set trust_anchors"), "{log}");
+    let log = Kamailio::refused(&Cfg::new(Module::Ours).param("policy", "strict"));
+    assert!(log.contains("policy \"strict\""), "{log}");
+}
