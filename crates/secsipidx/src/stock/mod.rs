@@ -1,0 +1,180 @@
+//! The stock tool's way to be called, for scripts that know it: same flags, same output, same exit
+//! status. Errors of signing and checking go to standard output, as there.
+
+mod flags;
+
+pub use flags::Flags;
+
+use crate::output;
+use flags::Refusal;
+use serde_json::json;
+use std::process::ExitCode;
+use stir::{
+    Call, CertVerify, CheckOptions, Clock, Code, Config, Error, PrivateKey, PublicKey, Result,
+    Signer, SystemClock, Verifier,
+};
+
+/// The status of help, of wrong flags, and of -version: the stock tool's.
+const USAGE_STATUS: u8 = 1;
+
+/// Runs a command line without a subcommand.
+pub fn run(args: Vec<String>) -> ExitCode {
+    let flags = match Flags::parse(args) {
+        Ok(flags) => flags,
+        Err(Refusal::Help) => {
+            eprint!("{}", flags::USAGE);
+            return ExitCode::from(USAGE_STATUS);
+        }
+        Err(Refusal::Wrong(why)) => {
+            eprintln!("{why}: secsipidx -h lists the flags, secsipidx --help the subcommands");
+            return ExitCode::from(USAGE_STATUS);
+        }
+    };
+    if flags.version {
+        output::print(concat!("secsipidx v", env!("CARGO_PKG_VERSION"), "\n"));
+        return ExitCode::from(USAGE_STATUS);
+    }
+    if flags.ltest {
+        let tested = self_test();
+        return checked(tested);
+    }
+    if flags.check {
+        return checked(check(&flags));
+    }
+    if flags.sign_full {
+        return signed(sign_full(&flags).map_err(|e| format!("error: {e}")));
+    }
+    if flags.sign {
+        return signed(sign(&flags).map_err(|e| e.to_string()));
+    }
+    output::print(concat!(
+        "secsipidx v",
+        env!("CARGO_PKG_VERSION"),
+        "\nrun 'secsipidx --help' to see the options\n"
+    ))
+}
+
+/// Prints ok, or why not; the exit status is the code's last eight bits, as exit() takes them.
+fn checked(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => output::print("ok\n"),
+        Err(e) => {
+            output::print(&format!("error message: {e}\nnot-ok\n"));
+            ExitCode::from(e.code().value().to_le_bytes()[0])
+        }
+    }
+}
+
+fn signed(result: std::result::Result<String, String>) -> ExitCode {
+    match result {
+        Ok(text) => output::print(&format!("{text}\n")),
+        Err(text) => {
+            output::print(&format!("{text}\n"));
+            ExitCode::from(u8::MAX)
+        }
+    }
+}
+
+/// The settings that the flags make.
+///
+/// # Errors
+/// [`Code::Generic`] for a number that is out of range; what [`Config::validate`] says.
+pub fn config(flags: &Flags) -> Result<Config> {
+    let number = |name: &str, value: i64| {
+        u32::try_from(value)
+            .map_err(|_| Error::new(Code::Generic, format!("-{name} {value} is out of range")))
+    };
+    let config = Config {
+        // A token is never younger than 0 s: less than 0 is as strict as 0.
+        expire: number("expire", flags.expire.max(0))?,
+        timeout: number("timeout", flags.timeout)?,
+        cache_dir: flags.cache_dir.clone().into(),
+        cache_expire: number("cache-expire", flags.cache_expire)?,
+        x5u: flags.x5u.clone(),
+        cert_verify: CertVerify::new(number("cert-verify", flags.cert_verify)?)?,
+        ca_file: flags.ca_file.clone().into(),
+        inter_file: flags.ca_inter.clone().into(),
+        crl_file: flags.crl_file.clone().into(),
+        ..Config::default()
+    };
+    config.validate()?;
+    Ok(config)
+}
+
+fn check(flags: &Flags) -> Result<()> {
+    if flags.fpubkey.is_empty() {
+        return Err(Error::new(Code::Generic, "no public key is given (-fpubkey)"));
+    }
+    let identity = text(&flags.fidentity, &flags.identity)?;
+    if identity.is_empty() {
+        return Err(Error::new(
+            Code::Generic,
+            "no Identity header is given (-identity, -fidentity)",
+        ));
+    }
+    let verifier = Verifier::new(&config(flags)?);
+    let key = PublicKey::Location(&flags.fpubkey);
+    verifier.check([identity.as_str()], key, CheckOptions::default()).result
+}
+
+fn sign_full(flags: &Flags) -> Result<String> {
+    let call = Call {
+        orig: &flags.orig_tn,
+        dest: &flags.dest_tn,
+        attest: &flags.attest,
+        origid: &flags.orig_id,
+        x5u: &flags.x5u,
+    };
+    Signer::new(&Config::default()).identity(&call, PrivateKey::Path(&flags.fprvkey))
+}
+
+fn sign(flags: &Flags) -> Result<String> {
+    if flags.fprvkey.is_empty() {
+        return Err(Error::new(Code::FileRead, "no private key is given (-fprvkey)"));
+    }
+    let mut header = text(&flags.fheader, &flags.header)?;
+    if header.is_empty() {
+        let Flags { alg, ppt, typ, x5u, .. } = flags;
+        header = json!({"alg": alg, "ppt": ppt, "typ": typ, "x5u": x5u}).to_string();
+    }
+    let mut payload = text(&flags.fpayload, &flags.payload)?;
+    if payload.is_empty() {
+        let iat = if flags.iat == 0 { SystemClock.now() } else { flags.iat };
+        payload = json!({
+            "attest": flags.attest,
+            "dest": {"tn": [flags.dest_tn]},
+            "iat": iat,
+            "orig": {"tn": flags.orig_tn},
+            "origid": flags.orig_id,
+        })
+        .to_string();
+    }
+    let signer = Signer::new(&Config::default());
+    signer.sign_json(&header, &payload, PrivateKey::Path(&flags.fprvkey))
+}
+
+/// What a file holds, or the text that was given beside it.
+fn text(file: &str, text: &str) -> Result<String> {
+    if file.is_empty() {
+        return Ok(text.trim().to_owned());
+    }
+    let text = crate::input::read(file)?;
+    Ok(text.trim().to_owned())
+}
+
+/// Signs with a new key, and checks with it.
+fn self_test() -> Result<()> {
+    let key = crate::keys::NewKey::generate();
+    let config = Config::default();
+    let call = Call {
+        orig: "12155550100",
+        dest: "12025550100",
+        attest: "A",
+        origid: "",
+        x5u: "https://127.0.0.1/cert.pem",
+    };
+    let identity = Signer::new(&config).identity(&call, PrivateKey::Pem(&key.private_pem()?))?;
+    let verifier = Verifier::new(&config);
+    let key = PublicKey::Pem(&key.public_pem()?);
+    verifier.check([identity.as_str()], key, CheckOptions::default()).result
+}
