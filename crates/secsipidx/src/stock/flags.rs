@@ -16,7 +16,7 @@ signing:
   -dest-tn, -d NUMBER       called number
   -attest, -a LEVEL         attestation: A, B or C (C)
   -orig-id TEXT             origination identifier (-sign-full: a new UUID)
-  -x5u URL                  where verifiers find the certificate
+  -x5u URL                  where verifiers find the certificate (https://127.0.0.1/cert.pem)
   -iat SECONDS              time of signing, -sign only (now)
   -alg, -ppt, -typ TEXT     members of the JOSE header, -sign only (ES256, shaken, passport)
   -header, -fheader         JOSE header, JSON or a file with it, -sign only
@@ -26,7 +26,7 @@ checking:
   -fpubkey, -p FILE         public key or certificate: a path, file:// or http(s):// URL
   -identity, -fidentity     the value, or a file with it
   -expire SECONDS           how old a token may be (0)
-  -timeout SECONDS          for a download (3)
+  -timeout SECONDS          for a download (3; 0: 60)
   -cache-dir FOLDER         for downloaded certificates
   -cache-expire SECONDS     how long they are kept (3600)
   -cert-verify BITS         1 time, 2 system CAs, 4 -ca-file, 8 -ca-inter, 16 -crl-file, 32 time only (0)

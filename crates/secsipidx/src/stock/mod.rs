@@ -8,6 +8,7 @@ pub use flags::Flags;
 use crate::output;
 use flags::Refusal;
 use serde_json::json;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use stir::{
     Call, CertVerify, CheckOptions, Clock, Code, Config, Error, PrivateKey, PublicKey, Result,
@@ -16,6 +17,10 @@ use stir::{
 
 /// The status of help, of wrong flags, and of -version: the stock tool's.
 const USAGE_STATUS: u8 = 1;
+/// What stands in a token whose x5u nobody gave: the stock tool's, which leads a verifier nowhere.
+const NO_X5U: &str = "https://127.0.0.1/cert.pem";
+/// What `-timeout 0`, for ever with the stock tool, is here: the most that a download may take.
+const LONGEST_TIMEOUT: i64 = 60;
 
 /// Runs a command line without a subcommand.
 pub fn run(args: Vec<String>) -> ExitCode {
@@ -39,6 +44,10 @@ pub fn run(args: Vec<String>) -> ExitCode {
         return checked(tested);
     }
     if flags.check {
+        if let Some(missing) = missing_for_check(&flags) {
+            output::print(&format!("{missing}\nnot-ok\n"));
+            return ExitCode::from(u8::MAX);
+        }
         return checked(check(&flags));
     }
     if flags.sign_full {
@@ -84,13 +93,20 @@ pub fn config(flags: &Flags) -> Result<Config> {
         u32::try_from(value)
             .map_err(|_| Error::new(Code::Generic, format!("-{name} {value} is out of range")))
     };
+    let mut cache_dir = PathBuf::from(&flags.cache_dir);
+    if !flags.cache_dir.is_empty() && !cache_dir.is_dir() {
+        eprintln!("-cache-dir {:?} is no folder: nothing is kept", flags.cache_dir);
+        cache_dir.clear();
+    }
     let config = Config {
         // A token is never younger than 0 s: less than 0 is as strict as 0.
         expire: number("expire", flags.expire.max(0))?,
-        timeout: number("timeout", flags.timeout)?,
-        cache_dir: flags.cache_dir.clone().into(),
+        timeout: number(
+            "timeout",
+            if flags.timeout == 0 { LONGEST_TIMEOUT } else { flags.timeout },
+        )?,
+        cache_dir,
         cache_expire: number("cache-expire", flags.cache_expire)?,
-        x5u: flags.x5u.clone(),
         cert_verify: CertVerify::new(number("cert-verify", flags.cert_verify)?)?,
         ca_file: flags.ca_file.clone().into(),
         inter_file: flags.ca_inter.clone().into(),
@@ -101,17 +117,18 @@ pub fn config(flags: &Flags) -> Result<Config> {
     Ok(config)
 }
 
-fn check(flags: &Flags) -> Result<()> {
+fn missing_for_check(flags: &Flags) -> Option<&'static str> {
     if flags.fpubkey.is_empty() {
-        return Err(Error::new(Code::Generic, "no public key is given (-fpubkey)"));
+        Some("no public key is given: -fpubkey names a file or URL")
+    } else if flags.identity.is_empty() && flags.fidentity.is_empty() {
+        Some("no Identity header is given: -identity takes its value, -fidentity a file with it")
+    } else {
+        None
     }
+}
+
+fn check(flags: &Flags) -> Result<()> {
     let identity = text(&flags.fidentity, &flags.identity)?;
-    if identity.is_empty() {
-        return Err(Error::new(
-            Code::Generic,
-            "no Identity header is given (-identity, -fidentity)",
-        ));
-    }
     let verifier = Verifier::new(&config(flags)?);
     let key = PublicKey::Location(&flags.fpubkey);
     verifier.check([identity.as_str()], key, CheckOptions::default()).result
@@ -123,7 +140,7 @@ fn sign_full(flags: &Flags) -> Result<String> {
         dest: &flags.dest_tn,
         attest: &flags.attest,
         origid: &flags.orig_id,
-        x5u: &flags.x5u,
+        x5u: x5u(flags),
     };
     Signer::new(&Config::default()).identity(&call, PrivateKey::Path(&flags.fprvkey))
 }
@@ -134,8 +151,8 @@ fn sign(flags: &Flags) -> Result<String> {
     }
     let mut header = text(&flags.fheader, &flags.header)?;
     if header.is_empty() {
-        let Flags { alg, ppt, typ, x5u, .. } = flags;
-        header = json!({"alg": alg, "ppt": ppt, "typ": typ, "x5u": x5u}).to_string();
+        let Flags { alg, ppt, typ, .. } = flags;
+        header = json!({"alg": alg, "ppt": ppt, "typ": typ, "x5u": x5u(flags)}).to_string();
     }
     let mut payload = text(&flags.fpayload, &flags.payload)?;
     if payload.is_empty() {
@@ -153,6 +170,10 @@ fn sign(flags: &Flags) -> Result<String> {
     signer.sign_json(&header, &payload, PrivateKey::Path(&flags.fprvkey))
 }
 
+fn x5u(flags: &Flags) -> &str {
+    if flags.x5u.is_empty() { NO_X5U } else { &flags.x5u }
+}
+
 /// What a file holds, or the text that was given beside it.
 fn text(file: &str, text: &str) -> Result<String> {
     if file.is_empty() {
@@ -166,13 +187,8 @@ fn text(file: &str, text: &str) -> Result<String> {
 fn self_test() -> Result<()> {
     let key = crate::keys::NewKey::generate();
     let config = Config::default();
-    let call = Call {
-        orig: "12155550100",
-        dest: "12025550100",
-        attest: "A",
-        origid: "",
-        x5u: "https://127.0.0.1/cert.pem",
-    };
+    let call =
+        Call { orig: "12155550100", dest: "12025550100", attest: "A", origid: "", x5u: NO_X5U };
     let identity = Signer::new(&config).identity(&call, PrivateKey::Pem(&key.private_pem()?))?;
     let verifier = Verifier::new(&config);
     let key = PublicKey::Pem(&key.public_pem()?);
