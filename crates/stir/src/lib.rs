@@ -33,4 +33,4 @@ pub use error::{Code, Error, Result};
 pub use fetch::{Fetch, HttpFetcher};
 pub use passport::Claims;
 pub use sign::{Call, PrivateKey, Signer};
-pub use verify::{CheckOptions, PublicKey, Report, Verifier};
+pub use verify::{CheckOptions, MAX_IDENTITIES, PublicKey, Report, Verifier};
