@@ -10,6 +10,7 @@ use crate::source::Source;
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use stir::key::Credential;
 use stir::trust::Trust;
 use stir::{
@@ -79,7 +80,8 @@ pub fn report_json(report: &stir::Report) -> serde_json::Value {
 /// # Errors
 /// As [`check`].
 pub fn inspect(args: &Check) -> Result<ExitCode> {
-    let inspector = Inspector::new(&args.trust.config()?);
+    let config = args.trust.config()?;
+    let inspector = Inspector::new(&config, Arc::new(Verifier::new(&config)));
     let all = inspector.inspect(&Source::read(&args.input)?, args.key.as_deref());
     let printed = if args.json {
         output::print(&format!("{:#}\n", json!(all)))

@@ -12,6 +12,7 @@ mod keys;
 mod lab;
 mod output;
 mod pki;
+mod serve;
 mod source;
 mod stock;
 
@@ -36,7 +37,7 @@ fn run(command: &Command) -> ExitCode {
         Command::Csr(args) => lab::csr(args),
         Command::Ca(args) => lab::ca(args),
         Command::Fetch(args) => commands::fetch(args),
-        Command::Serve(_) => Ok(ExitCode::FAILURE),
+        Command::Serve(args) => serve::serve(args),
         Command::Completions { shell } => Ok(commands::completions(*shell)),
         Command::Man { folder } => commands::man(folder.as_deref()),
     };

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cert::{CertView, utc};
 use serde::Serialize;
 use serde_json::Value;
+use std::sync::Arc;
 use stir::identity::Identity;
 use stir::key::{Credential, SIGNATURE_LEN};
 use stir::passport::{Claims, JoseHeader};
@@ -91,14 +92,14 @@ pub struct Inspection {
 /// Looks at Identity header fields with one set of settings.
 pub struct Inspector {
     config: Config,
-    verifier: Verifier,
+    verifier: Arc<Verifier>,
     trust: Trust,
 }
 
 impl Inspector {
     /// With these settings.
-    pub fn new(config: &Config) -> Self {
-        Self { config: config.clone(), verifier: Verifier::new(config), trust: Trust::new(config) }
+    pub fn new(config: &Config, verifier: Arc<Verifier>) -> Self {
+        Self { config: config.clone(), verifier, trust: Trust::new(config) }
     }
 
     /// All header fields of a source.

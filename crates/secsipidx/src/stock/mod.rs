@@ -6,6 +6,7 @@ mod flags;
 pub use flags::Flags;
 
 use crate::output;
+use crate::serve as service;
 use flags::Refusal;
 use serde_json::json;
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ use stir::{
 const USAGE_STATUS: u8 = 1;
 /// What stands in a token whose x5u nobody gave: the stock tool's, which leads a verifier nowhere.
 const NO_X5U: &str = "https://127.0.0.1/cert.pem";
+/// Names the file with the bearer token for signing, since no stock flag does.
+const TOKEN_FILE: &str = "SECSIPIDX_TOKEN_FILE";
 /// What `-timeout 0`, for ever with the stock tool, is here: the most that a download may take.
 const LONGEST_TIMEOUT: i64 = 60;
 
@@ -55,6 +58,15 @@ pub fn run(args: Vec<String>) -> ExitCode {
     }
     if flags.sign {
         return signed(sign(&flags).map_err(|e| e.to_string()));
+    }
+    if !flags.http_srv.is_empty() || !flags.https_srv.is_empty() {
+        return match serve(&flags) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                eprintln!("secsipidx: {e}");
+                ExitCode::FAILURE
+            }
+        };
     }
     output::print(concat!(
         "secsipidx v",
@@ -193,4 +205,58 @@ fn self_test() -> Result<()> {
     let verifier = Verifier::new(&config);
     let key = PublicKey::Pem(&key.public_pem()?);
     verifier.check([identity.as_str()], key, CheckOptions::default()).result
+}
+
+/// Serves as `-http-srv` and `-https-srv` say.
+fn serve(flags: &Flags) -> Result<()> {
+    let path = |text: &String| Some(PathBuf::from(text)).filter(|_| !text.is_empty());
+    let listen = |text: &String| Some(text.clone()).filter(|_| !text.is_empty());
+    let config = config(flags)?;
+    let level = match flags.verbosity {
+        ..=0 => "info",
+        1 => "error",
+        2 => "warn",
+        3 => "info",
+        4.. => "debug",
+    };
+    let settings = service::Settings {
+        http: listen(&flags.http_srv).map(|listen| service::Http { listen }),
+        https: match (
+            listen(&flags.https_srv),
+            path(&flags.https_pubkey),
+            path(&flags.https_prvkey),
+        ) {
+            (None, ..) => None,
+            (Some(listen), Some(certificate), Some(key)) => {
+                Some(service::Https { listen, certificate, key })
+            }
+            _ => {
+                return Err(Error::new(
+                    Code::Generic,
+                    "-https-srv needs -https-pubkey, the certificate, and -https-prvkey",
+                ));
+            }
+        },
+        sign: service::Sign {
+            key: flags.fprvkey.clone(),
+            x5u: x5u(flags).to_owned(),
+            token_file: std::env::var_os(TOKEN_FILE).map(PathBuf::from),
+        },
+        check: service::Check {
+            key: flags.fpubkey.clone(),
+            expire: Some(config.expire),
+            timeout: Some(config.timeout),
+            cache_dir: config.cache_dir,
+            cache_expire: Some(config.cache_expire),
+            cert_verify: Some(config.cert_verify.bits()),
+            ca: config.ca_file,
+            intermediates: config.inter_file,
+            crl: config.crl_file,
+            ..service::Check::default()
+        },
+        public: path(&flags.http_dir).map(|folder| service::Public { folder }),
+        log: service::Log { level: level.into(), ..service::Log::default() },
+        limits: service::Limits::default(),
+    };
+    service::start(settings)
 }
