@@ -4,7 +4,7 @@ use crate::cli::{Ca, Csr};
 use crate::keys::{self, Access, NewKey};
 use crate::pki::{self, Holder, Indirect, Role};
 use crate::{input, output};
-use std::path::Path;
+use p256::elliptic_curve::zeroize::Zeroizing;
 use std::process::ExitCode;
 use stir::{Code, Error, Result};
 
@@ -58,28 +58,42 @@ pub fn ca(args: &Ca) -> Result<ExitCode> {
         .map(|(_, holder)| holder)
         .collect();
 
+    let indirect = Indirect { issuer: inter.name(), url: &args.crl_url };
+    let inter_pem = inter.pem()?;
+    let intermediates = format!("{inter_pem}{}", crl_signer.pem()?);
+    let mut files = vec![
+        public("root.pem", root.pem()?),
+        secret("root-key.pem", &root)?,
+        public("intermediates.pem", intermediates),
+        public("intermediate.pem", inter_pem.clone()),
+        secret("intermediate-key.pem", &inter)?,
+        public("crl-signer.pem", crl_signer.pem()?),
+        secret("crl-signer-key.pem", &crl_signer)?,
+        public("crl.pem", inter.crl(days, &revoked, None)?),
+        public("crl-indirect.pem", crl_signer.crl(days, &revoked, Some(&indirect))?),
+    ];
+    for (code, holder) in &signers {
+        files.push(public(&format!("spc-{code}.pem"), format!("{}{inter_pem}", holder.pem()?)));
+        files.push(secret(&format!("spc-{code}-key.pem"), holder)?);
+    }
+    // Half a new laboratory in an old one would be of no use: all files, or none.
+    if let Some(there) = files.iter().map(|file| args.folder.join(&file.0)).find(|p| p.exists())
+        && !args.force
+    {
+        return Err(Error::new(
+            Code::FileRead,
+            format!("\"{}\" is there already: --force replaces it", there.display()),
+        ));
+    }
     std::fs::create_dir_all(&args.folder).map_err(|e| {
         Error::new(
             Code::FileRead,
             format!("folder \"{}\" can't be made: {e}", args.folder.display()),
         )
     })?;
-    let files = Files { folder: &args.folder, force: args.force };
-    let inter_pem = inter.pem()?;
-    files.public("root.pem", &root.pem()?)?;
-    files.key("root-key.pem", &root)?;
-    files.public("intermediate.pem", &inter_pem)?;
-    files.key("intermediate-key.pem", &inter)?;
-    files.public("crl-signer.pem", &crl_signer.pem()?)?;
-    files.key("crl-signer-key.pem", &crl_signer)?;
-    files.public("intermediates.pem", &format!("{inter_pem}{}", crl_signer.pem()?))?;
-    for (code, holder) in &signers {
-        files.public(&format!("spc-{code}.pem"), &format!("{}{inter_pem}", holder.pem()?))?;
-        files.key(&format!("spc-{code}-key.pem"), holder)?;
+    for (name, text, access) in &files {
+        keys::write(&args.folder.join(name), text, *access, args.force)?;
     }
-    let indirect = Indirect { issuer: inter.name(), url: &args.crl_url };
-    files.public("crl.pem", &inter.crl(days, &revoked, None)?)?;
-    files.public("crl-indirect.pem", &crl_signer.crl(days, &revoked, Some(&indirect))?)?;
     let folder = args.folder.display();
     Ok(output::print(&format!(
         "{folder}/root.pem           trust anchor (--ca)
@@ -106,18 +120,13 @@ fn check_code(code: &str) -> Result<()> {
     Ok(())
 }
 
-struct Files<'a> {
-    folder: &'a Path,
-    force: bool,
+/// Name, text, and who may read it.
+type File = (String, Zeroizing<String>, Access);
+
+fn public(name: &str, text: String) -> File {
+    (name.to_owned(), Zeroizing::new(text), Access::Public)
 }
 
-impl Files<'_> {
-    fn public(&self, name: &str, text: &str) -> Result<()> {
-        keys::write(&self.folder.join(name), text, Access::Public, self.force)
-    }
-
-    fn key(&self, name: &str, holder: &Holder) -> Result<()> {
-        let text = holder.key.private_pem()?;
-        keys::write(&self.folder.join(name), &text, Access::Secret, self.force)
-    }
+fn secret(name: &str, holder: &Holder) -> Result<File> {
+    Ok((name.to_owned(), holder.key.private_pem()?, Access::Secret))
 }

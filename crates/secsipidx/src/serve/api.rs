@@ -140,9 +140,12 @@ const fn status(code: Code) -> StatusCode {
 }
 
 fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T> {
-    serde_json::from_slice(octets).map_err(|e| {
-        Error::new(Code::Generic, format!("the body is not the JSON that is due: {e}"))
-    })
+    // By way of a map: serde would take an array for a struct.
+    serde_json::from_slice::<serde_json::Map<_, _>>(octets)
+        .and_then(|object| serde_json::from_value(Value::Object(object)))
+        .map_err(|e| {
+            Error::new(Code::Generic, format!("the body is not the JSON that is due: {e}"))
+        })
 }
 
 /// An error as JSON.

@@ -42,7 +42,7 @@ impl Metrics {
     /// The text; `busy` requests are at work.
     pub fn render(&self, busy: usize) -> String {
         let mut out = String::new();
-        let mut head = |out: &mut String, name: &str, kind: &str, help: &str| {
+        let head = |out: &mut String, name: &str, kind: &str, help: &str| {
             let _ = writeln!(out, "# HELP secsipidx_{name} {help}\n# TYPE secsipidx_{name} {kind}");
         };
         head(&mut out, "requests_total", "counter", "Requests answered.");
