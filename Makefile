@@ -6,6 +6,9 @@ DESTDIR ?=
 # Where Kamailio looks for modules; found once it is installed.
 MODULES_DIR ?= $(firstword $(wildcard /usr/lib/*/kamailio/modules /usr/local/lib64/kamailio/modules /usr/local/lib/kamailio/modules))
 MODULE := $(TARGET)/release/secsipid.so
+# Where install-tools puts secsipidx.
+PREFIX ?= /usr/local
+TOOL := $(TARGET)/release/secsipidx
 
 # What building and testing need, as Debian packages.
 PACKAGES := kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python3-modules \
@@ -19,6 +22,7 @@ help:
 	@echo 'make test              all tests, the live ones too'
 	@echo 'make build             target/release/secsipid.so, for the Kamailio that is installed'
 	@echo 'make install           put it into Kamailio'\''s module folder (DESTDIR, MODULES_DIR)'
+	@echo 'make install-tools     put secsipidx, its man pages and completions there (DESTDIR, PREFIX)'
 	@echo 'make bench             side by side with the stock module'
 	@echo 'make lint              rustfmt, clippy, licences'
 	@echo 'make deps              install the Debian packages that building and testing need'
@@ -35,13 +39,29 @@ deps:
 build: deps
 	$(CARGO) build --release --workspace
 	@cp -f $(TARGET)/release/libkamailio_secsipid.so $(MODULE)
-	@echo 'built: $(MODULE)'
+	@echo 'built: $(MODULE), $(TOOL)'
 
 .PHONY: install
 install:
 	@test -f $(MODULE) || { echo '$(MODULE) is not there: run make build' >&2; exit 1; }
 	@test -n '$(MODULES_DIR)' || { echo 'no folder of Kamailio modules found: give MODULES_DIR' >&2; exit 1; }
 	install -D -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/secsipid.so
+
+.PHONY: install-tools
+install-tools:
+	@test -x $(TOOL) || { echo '$(TOOL) is not there: run make build' >&2; exit 1; }
+	install -D -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/secsipidx
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	$(TOOL) man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(TOOL) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/secsipidx
+	install -d $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	$(TOOL) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_secsipidx
+	install -d $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(TOOL) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/secsipidx.fish
+	install -D -m 644 crates/secsipidx/dist/secsipidx.toml $(DESTDIR)$(PREFIX)/share/doc/secsipidx/secsipidx.toml
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' crates/secsipidx/dist/secsipidx.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/secsipidx.service
 
 .PHONY: demo
 demo: build

@@ -1,4 +1,5 @@
 //! The subcommands, as a person runs them.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

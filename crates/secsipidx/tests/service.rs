@@ -1,4 +1,5 @@
 //! The HTTP service as its clients see it, and as those see it who mean no good.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -445,6 +446,24 @@ fn a_wrong_configuration_is_refused_by_name() {
         assert!(stderr.contains(part), "{config}: {stderr}");
         assert!(!stderr.contains("secret"), "{stderr}");
     }
+    // The example that is installed, with all that is commented out.
+    let text = include_str!("../dist/secsipidx.toml");
+    let uncommented = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
+        _ => format!("{line}\n"),
+    };
+    let example: String = text.lines().map(uncommented).collect();
+    let files = [
+        ("/etc/secsipidx/tls.pem", "lab/spc-1234.pem"),
+        ("/etc/secsipidx/tls-key.pem", "lab/spc-1234-key.pem"),
+        ("/etc/secsipidx/key.pem", "lab/spc-1234-key.pem"),
+        ("/etc/secsipidx/token", "token"),
+        ("/srv/secsipidx", "lab"),
+    ];
+    let example = files.iter().fold(example, |text, (from, to)| text.replace(from, to));
+    folder.write("token", "0123456789abcdef0123456789abcdef");
+    folder.write("service.toml", example);
+    folder.out("serve --config service.toml --check");
     folder.write("service.toml", local(""));
     assert!(folder.out("serve --config service.toml --check").contains("can be used"));
 }

@@ -1,6 +1,7 @@
 //! The same command lines through Debian's secsipidx and ours: exit status, standard output, and
 //! whether anything goes to standard error. Differences stand in docs/compatibility-tools.md, each
 //! with its two exit statuses; one that is not there fails the test, and so does one that is gone.
+#![allow(clippy::unwrap_used)]
 
 #[path = "stock_cli/rows.rs"]
 mod rows;

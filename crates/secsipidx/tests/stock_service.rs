@@ -1,5 +1,6 @@
 //! The same requests to the stock service and to ours, started with the same flags: status and
 //! body. Differences stand in docs/compatibility-tools.md, each with its two statuses.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

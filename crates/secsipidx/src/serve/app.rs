@@ -138,7 +138,7 @@ impl App {
             return answer;
         };
         if matches!(path, "/v1/sign" | "/v1/sign-csv")
-            && let Err(refused) = self.may_sign(entry, &request)
+            && let Some(refused) = self.refuses_to_sign(entry, &request)
         {
             return refused;
         }
@@ -184,37 +184,31 @@ impl App {
         }
     }
 
-    /// Whether this request may have a call signed: with the token, or, without one, over loopback
-    /// and not from a page in a browser.
-    fn may_sign(
-        &self,
-        entry: Entry,
-        request: &Request<Incoming>,
-    ) -> std::result::Result<(), Answer> {
-        let refused = |status, why: &str| Err(api::failed(status, &Error::new(Code::Generic, why)));
+    /// Why this request may not have a call signed. It may with the token, or, without one, over
+    /// loopback and not from a page in a browser.
+    fn refuses_to_sign(&self, entry: Entry, request: &Request<Incoming>) -> Option<Answer> {
+        let refused = |status, why: &str| api::failed(status, &Error::new(Code::Generic, why));
         match &self.token {
             Some(token) => {
                 let given = request.headers().get(header::AUTHORIZATION);
                 let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
                 if given.is_some_and(|given| same(given, token.as_bytes())) {
-                    return Ok(());
+                    return None;
                 }
                 let mut answer =
                     refused(StatusCode::UNAUTHORIZED, "signing needs the bearer token");
-                if let Err(answer) = &mut answer {
-                    let bearer = HeaderValue::from_static("Bearer");
-                    answer.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
-                }
-                answer
+                let bearer = HeaderValue::from_static("Bearer");
+                answer.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+                Some(answer)
             }
-            None if !entry.loopback => refused(
+            None if !entry.loopback => Some(refused(
                 StatusCode::FORBIDDEN,
                 "signing is closed: set sign.token_file, or listen on an address of loopback",
-            ),
+            )),
             None if request.headers().contains_key(header::ORIGIN) => {
-                refused(StatusCode::FORBIDDEN, "signing is not for pages in a browser")
+                Some(refused(StatusCode::FORBIDDEN, "signing is not for pages in a browser"))
             }
-            None => Ok(()),
+            None => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A folder with a laboratory, our service as a process, and an HTTP client that sends what it is
 //! told, octet for octet.
-#![allow(dead_code, missing_docs, reason = "each test uses a part of it")]
+#![allow(dead_code, missing_docs, clippy::unwrap_used, reason = "each test uses a part of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
