@@ -31,6 +31,8 @@ pub struct App {
     public: Option<Folder>,
     requests: Arc<Semaphore>,
     draining: AtomicBool,
+    /// Whether checking never downloads: its key is a file.
+    local_key: bool,
 }
 
 /// Where a request came in.
@@ -56,6 +58,7 @@ impl App {
                 )
             })
         });
+        let key = &settings.check.key;
         Ok(Self {
             signer: Signer::new(&config),
             inspector: Inspector::new(&config, Arc::clone(&verifier)),
@@ -65,6 +68,9 @@ impl App {
             public: public.transpose()?,
             requests: Arc::new(Semaphore::new(settings.limits.requests)),
             draining: AtomicBool::new(false),
+            local_key: !key.is_empty()
+                && !key.starts_with("http://")
+                && !key.starts_with("https://"),
             settings,
         })
     }
@@ -151,6 +157,11 @@ impl App {
             Ok(Err(refused)) => return refused,
             Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n"),
         };
+        if self.is_quick(path) {
+            let answer = self.work(path, None, &octets);
+            drop(permit);
+            return answer;
+        }
         let app = Arc::clone(self);
         let work = blocking(permit, move || app.work(path, file.as_deref(), &octets));
         match tokio::time::timeout_at(deadline, work).await {
@@ -161,7 +172,17 @@ impl App {
         }
     }
 
-    /// What may block.
+    /// Whether it is done in microseconds, with files that are in memory already: the way to
+    /// another thread would cost more than the work.
+    fn is_quick(&self, path: &str) -> bool {
+        match path {
+            "/v1/sign" | "/v1/sign-csv" => true,
+            "/v1/check" | "/v1/verify" => self.local_key,
+            _ => false,
+        }
+    }
+
+    /// What may block, unless [`App::is_quick`].
     fn work(&self, path: &str, file: Option<&str>, octets: &[u8]) -> Answer {
         match path {
             "/v1/check" => self.check_text(octets),

@@ -110,7 +110,7 @@ async fn serve_until_stopped(settings: Settings) -> Result<()> {
         _ = interrupt.recv() => {}
     }
     notify("STOPPING=1");
-    log::info!("stopping: {} requests' connections are open", graceful.count());
+    log::info!("stopping; connections still open: {}", graceful.count());
     app.drain();
     for task in &accepting {
         task.abort();

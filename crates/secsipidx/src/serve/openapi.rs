@@ -3,6 +3,15 @@
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 
+/// A telephone number, with one digit at least.
+const NUMBER: &str = r"^\+?[0-9#*][-. ()0-9#*]{0,31}$";
+/// Visible ASCII without quotes.
+const ORIGID: &str = r"^[!#-\[\]-~]{0,256}$";
+/// What can stand in a header field.
+const X5U: &str = r"^(https?://[!#-;=?-\[\]-~]{1,1000})?$";
+/// OrigTN,DestTN,ATTEST,OrigID,X5U
+const CSV: &str = "^[0-9]{1,32},[0-9]{1,32},[ABC],[!#-+.-\\[\\]-~-]{0,256},(https?://[!#-;=?-\\[\\]-~]{1,1000})?$";
+
 /// The document.
 pub fn document() -> &'static str {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
@@ -47,7 +56,9 @@ fn build() -> Value {
             "/v1/sign-csv": {"post": {
                 "summary": "As the stock service: OrigTN,DestTN,ATTEST,OrigID,X5U",
                 "security": [{}, {"token": []}],
-                "requestBody": text_in("OrigTN,DestTN,ATTEST,OrigID,X5U"),
+                "requestBody": {"required": true, "content": {
+                    "text/plain": {"schema": {"type": "string", "pattern": CSV}},
+                }},
                 "responses": responses(&[
                     ("200", "The Identity header field value", text_out()),
                     ("401", "The bearer token is missing or wrong", json_out("Error")),
@@ -93,11 +104,11 @@ fn schemas() -> Value {
             "type": "object", "additionalProperties": false,
             "required": ["orig", "dest", "attest"],
             "properties": {
-                "orig": {"type": "string", "description": "Calling number", "examples": ["12155550100"]},
-                "dest": {"type": "string", "description": "Called number", "examples": ["12025550100"]},
+                "orig": number("Calling number"),
+                "dest": number("Called number"),
                 "attest": {"type": "string", "enum": ["A", "B", "C"]},
-                "origid": {"type": "string", "description": "A new UUID if empty"},
-                "x5u": {"type": "string", "description": "sign.x5u if empty"},
+                "origid": {"type": "string", "pattern": ORIGID, "description": "A new UUID if empty"},
+                "x5u": {"type": "string", "pattern": X5U, "description": "sign.x5u if empty"},
             },
         },
         "SignAnswer": {"type": "object", "required": ["identity"], "properties": {"identity": string}},
@@ -156,6 +167,10 @@ fn schemas() -> Value {
             }},
         },
     })
+}
+
+fn number(description: &str) -> Value {
+    json!({"type": "string", "pattern": NUMBER, "description": description, "examples": ["12155550100"]})
 }
 
 fn json_in(schema: &str) -> Value {
