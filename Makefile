@@ -14,7 +14,7 @@ TOOL := $(TARGET)/release/secsipidx
 PACKAGES := kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python3-modules \
 	kamailio-secsipid-modules libsecsipid-dev secsipidx \
 	gcc libc6-dev libclang-dev dpkg-dev ca-certificates openssl procps \
-	sip-tester mmdebstrap valgrind
+	sip-tester mmdebstrap valgrind python3-venv
 
 .PHONY: help
 help:
