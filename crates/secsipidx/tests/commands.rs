@@ -168,6 +168,32 @@ fn inspect_explains_what_is_right_and_what_is_wrong() {
 }
 
 #[test]
+fn a_host_that_fails_is_asked_once() {
+    let folder = Folder::lab();
+    let host = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/c.pem", host.local_addr().unwrap());
+    let line = format!("sign --key lab/spc-1234-key.pem --x5u {url} 12155550100 12025550100");
+    folder.write("id", folder.out(&line));
+    let asked = std::thread::spawn(move || {
+        // The second connection is the test's own.
+        for count in 0.. {
+            let (mut stream, _) = host.accept().unwrap();
+            let mut request = [0; 1024];
+            if std::io::Read::read(&mut stream, &mut request).unwrap() == 0 {
+                return count;
+            }
+            stream.write_all(b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n").unwrap();
+        }
+        0
+    });
+    let output = folder.ours("inspect id");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("not valid (-403)"));
+    let address = url.trim_start_matches("http://").trim_end_matches("/c.pem");
+    drop(std::net::TcpStream::connect(address).unwrap());
+    assert_eq!(asked.join().unwrap(), 1);
+}
+
+#[test]
 fn fetch_says_why_a_certificate_can_not_be_had() {
     let folder = Folder::lab();
     std::fs::create_dir(folder.join("public")).unwrap();

@@ -17,6 +17,9 @@ use stir::passport::{Claims, JoseHeader};
 use stir::trust::Trust;
 use stir::{CheckOptions, Clock, Config, Error, PublicKey, Result, SystemClock, Verifier};
 
+/// The codes of downloads ([`stir::Code`]).
+const HTTP_CODES: std::ops::RangeInclusive<i32> = -404..=-401;
+
 /// What came of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -186,6 +189,12 @@ impl Inspector {
             signature.len() == SIGNATURE_LEN,
             &format!("{} octets", signature.len()),
         );
+        // The verdict's download failed already: another would only wait as long again.
+        if key.is_none() && HTTP_CODES.contains(&inspection.verdict.code) {
+            let why = inspection.verdict.reason.clone().unwrap_or_default();
+            rules.is("certificate can be had", false, &why);
+            return rules.skip("signature verifies", "there is no key");
+        }
         let location = key.or(inspection.info.as_deref()).unwrap_or_default().to_owned();
         let credential = match self.credential(&location) {
             Ok(credential) => credential,
