@@ -6,17 +6,18 @@ DESTDIR ?=
 # Where Kamailio looks for modules; found once it is installed.
 MODULES_DIR ?= $(firstword $(wildcard /usr/lib/*/kamailio/modules /usr/local/lib64/kamailio/modules /usr/local/lib/kamailio/modules))
 MODULE := $(TARGET)/release/secsipid.so
-# Where the C library goes.
+# Where the C library and the tool go.
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 LIBRARY := crates/libsecsipid
 PC := sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' $(LIBRARY)/secsipid-1.pc.in
+TOOL := $(TARGET)/release/secsipidx
 
 # What building and testing need, as Debian packages.
 PACKAGES := kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python3-modules \
 	kamailio-secsipid-modules libsecsipid-dev secsipidx \
 	gcc g++ binutils pkgconf libc6-dev libclang-dev dpkg-dev ca-certificates openssl procps \
-	sip-tester mmdebstrap valgrind
+	sip-tester mmdebstrap valgrind python3-venv
 
 .PHONY: help
 help:
@@ -25,6 +26,7 @@ help:
 	@echo 'make build             target/release/secsipid.so, for the Kamailio that is installed'
 	@echo 'make install           put it into Kamailio'\''s module folder (DESTDIR, MODULES_DIR)'
 	@echo 'make install-lib       the C library with headers and secsipid-1.pc (DESTDIR, PREFIX, LIBDIR)'
+	@echo 'make install-tools     put secsipidx, its man pages and completions there (DESTDIR, PREFIX)'
 	@echo 'make bench             side by side with the stock module'
 	@echo 'make lint              rustfmt, clippy, licences'
 	@echo 'make deps              install the Debian packages that building and testing need'
@@ -43,7 +45,7 @@ build: deps
 	@cp -f $(TARGET)/release/libkamailio_secsipid.so $(MODULE)
 	@cp -f $(LIBRARY)/include/*.h $(TARGET)/release/
 	@$(PC) >$(TARGET)/release/secsipid-1.pc
-	@echo 'built: $(MODULE), libsecsipid.so and libsecsipid.a beside it'
+	@echo 'built: $(MODULE); secsipidx, libsecsipid.so and libsecsipid.a beside it'
 
 .PHONY: install
 install:
@@ -60,6 +62,22 @@ install-lib:
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include $(LIBRARY)/include/*.h
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(PC) >$(DESTDIR)$(LIBDIR)/pkgconfig/secsipid-1.pc
+
+.PHONY: install-tools
+install-tools:
+	@test -x $(TOOL) || { echo '$(TOOL) is not there: run make build' >&2; exit 1; }
+	install -D -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/secsipidx
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	$(TOOL) man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(TOOL) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/secsipidx
+	install -d $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	$(TOOL) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_secsipidx
+	install -d $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(TOOL) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/secsipidx.fish
+	install -D -m 644 crates/secsipidx/dist/secsipidx.toml $(DESTDIR)$(PREFIX)/share/doc/secsipidx/secsipidx.toml
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/bin/|$(PREFIX)/bin/|' crates/secsipidx/dist/secsipidx.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/secsipidx.service
 
 .PHONY: demo
 demo: build

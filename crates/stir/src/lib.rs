@@ -46,4 +46,4 @@ pub use policy::{DestSource, OrigSource, Policy, Shaken};
 pub use reason::Reason;
 pub use sign::{Call, DivCall, MAX_DEST, MAX_URI_LEN, PrivateKey, Signer};
 pub use tn::Numbering;
-pub use verify::{CheckOptions, PublicKey, Report, SipCall, Verifier};
+pub use verify::{CheckOptions, MAX_IDENTITIES, PublicKey, Report, SipCall, Verifier};

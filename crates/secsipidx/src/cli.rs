@@ -1,0 +1,273 @@
+//! The subcommands: help, completions and man pages are made from these definitions.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::path::PathBuf;
+use stir::{CertVerify, Config, Result};
+
+/// STIR/SHAKEN on the command line and over HTTP: sign calls, check and explain Identity headers,
+/// make keys and certificates
+#[derive(Debug, Parser)]
+#[command(
+    name = "secsipidx",
+    version,
+    arg_required_else_help = true,
+    after_help = "The flags of the stock secsipidx (-sign-full, -check, -http-srv …) work as ever: secsipidx -h lists them.",
+    after_long_help = "\
+Examples:
+  secsipidx ca lab --spc 1234
+  secsipidx sign --key lab/spc-1234-key.pem --x5u https://cr.example.org/1234.pem +12155550100 +12025550100 | tee id
+  secsipidx check --key lab/spc-1234.pem --ca lab/root.pem id
+  tcpdump -A -r call.pcap | secsipidx inspect
+
+The flags of the stock secsipidx (-sign-full, -check, -http-srv …) work as ever: secsipidx -h lists them.
+Exit status: 0 done, or valid; 1 failed, or not valid; 2 wrong arguments."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Sign a call: prints an Identity header field value
+    Sign(Sign),
+    /// Check Identity headers: prints the verdict of the first that is valid, or why none is
+    Check(Check),
+    /// Show an Identity header decoded, its certificates, and each rule with pass or fail
+    Inspect(Check),
+    /// Make a P-256 key (0600)
+    Keygen(Keygen),
+    /// Make a certificate signing request with a TNAuthList (RFC 8226)
+    Csr(Csr),
+    /// Make a laboratory: root, intermediate, SPC certificates, CRL, indirect CRL
+    Ca(Ca),
+    /// Download a certificate as a verifier would, and show it
+    Fetch(Fetch),
+    /// Run the HTTP(S) service
+    Serve(Serve),
+    /// Print completions for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: Shell,
+    },
+    /// Print the man page, or write one for each subcommand into a folder
+    Man {
+        /// Folder for secsipidx.1, secsipidx-sign.1 and so on
+        folder: Option<PathBuf>,
+    },
+}
+
+/// `sign`
+#[derive(Args, Debug)]
+pub struct Sign {
+    /// Private key, PEM on P-256
+    #[arg(short, long, value_name = "FILE")]
+    pub key: String,
+    /// Where verifiers find the certificate
+    #[arg(long, value_name = "URL")]
+    pub x5u: String,
+    /// What the signer vouches for: A the caller and the number, B the caller, C neither
+    #[arg(short, long, value_enum, ignore_case = true, default_value_t = Attest::C)]
+    pub attest: Attest,
+    /// Origination identifier; a new UUID without it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub origid: String,
+    /// Print a whole header field, "Identity: …"
+    #[arg(long)]
+    pub header: bool,
+    /// Calling number
+    pub orig: String,
+    /// Called number
+    pub dest: String,
+}
+
+/// Attestation (RFC 8588 §4).
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[allow(missing_docs, reason = "explained where it is used")]
+pub enum Attest {
+    #[value(name = "A")]
+    A,
+    #[value(name = "B")]
+    B,
+    #[value(name = "C")]
+    C,
+}
+
+impl Attest {
+    /// As the claim has it.
+    pub const fn letter(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::C => "C",
+        }
+    }
+}
+
+/// `check` and `inspect`
+#[derive(Args, Debug)]
+pub struct Check {
+    /// File with an Identity header or a SIP message, - for standard input, or the header itself
+    #[arg(default_value = "-")]
+    pub input: String,
+    /// Public key or certificate: a path or URL; without it, what the header's info names is
+    /// downloaded
+    #[arg(short, long, value_name = "FILE|URL")]
+    pub key: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub trust: Trust,
+}
+
+/// What is checked, and with what.
+#[derive(Args, Debug)]
+pub struct Trust {
+    /// Seconds that a token may be old
+    #[arg(long, value_name = "SECONDS", default_value_t = Config::default().expire())]
+    pub expire: u32,
+    /// Trust anchors, PEM: checks the certificate's chain and time
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Intermediate certificates, PEM
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    pub intermediates: Option<PathBuf>,
+    /// Revocation lists, PEM or DER
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    pub crl: Option<PathBuf>,
+    /// Seconds for a download
+    #[arg(long, value_name = "SECONDS", default_value_t = Config::default().timeout)]
+    pub timeout: u32,
+    /// Folder for downloaded certificates
+    #[arg(long, value_name = "FOLDER")]
+    pub cache_dir: Option<PathBuf>,
+    /// Roots for HTTPS downloads, PEM; the system's without it
+    #[arg(long, value_name = "FILE")]
+    pub http_ca: Option<PathBuf>,
+    /// Proxy for downloads
+    #[arg(long, value_name = "URL", default_value = "")]
+    pub http_proxy: String,
+}
+
+impl Trust {
+    /// The settings of the core.
+    ///
+    /// # Errors
+    /// What [`Config::validate`] finds.
+    pub fn config(&self) -> Result<Config> {
+        let mut bits = 0;
+        for (set, bit) in [
+            (self.ca.is_some(), CertVerify::CUSTOM_CA | CertVerify::TIME),
+            (self.intermediates.is_some(), CertVerify::INTERMEDIATES),
+            (self.crl.is_some(), CertVerify::CRL),
+        ] {
+            if set {
+                bits |= bit;
+            }
+        }
+        let path = |path: &Option<PathBuf>| path.clone().unwrap_or_default();
+        let config = Config {
+            expire: Some(self.expire),
+            timeout: self.timeout,
+            cache_dir: path(&self.cache_dir),
+            cert_verify: CertVerify::new(bits)?,
+            ca_file: path(&self.ca),
+            inter_file: path(&self.intermediates),
+            crl_file: path(&self.crl),
+            http_ca_file: path(&self.http_ca),
+            http_proxy: self.http_proxy.clone(),
+            ..Config::default()
+        };
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+/// `keygen`
+#[derive(Args, Debug)]
+pub struct Keygen {
+    /// File for the private key
+    #[arg(value_name = "FILE")]
+    pub out: PathBuf,
+    /// File for the public key
+    #[arg(short, long, value_name = "FILE")]
+    pub public: Option<PathBuf>,
+    /// Replace files that are there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `csr`
+#[derive(Args, Debug)]
+pub struct Csr {
+    /// Private key, PEM on P-256
+    #[arg(short, long, value_name = "FILE")]
+    pub key: String,
+    /// Service provider code, as the TNAuthList has it; several are allowed
+    #[arg(long, value_name = "CODE", required = true)]
+    pub spc: Vec<String>,
+    /// Name of the holder, RFC 4514
+    #[arg(long, value_name = "NAME", default_value = "CN=SHAKEN,C=US")]
+    pub subject: String,
+    /// File for the request; standard output without it
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `ca`
+#[derive(Args, Debug)]
+pub struct Ca {
+    /// Folder for the files; made if it is not there
+    pub folder: PathBuf,
+    /// Service provider code to make a certificate for; several are allowed
+    #[arg(long, value_name = "CODE", default_value = "1234")]
+    pub spc: Vec<String>,
+    /// Code whose certificate both CRLs revoke; it must be among the --spc
+    #[arg(long, value_name = "CODE")]
+    pub revoke: Vec<String>,
+    /// Days that certificates and CRLs are valid
+    #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: u32,
+    /// Where the indirect CRL can be had, for the certificates' distribution points
+    #[arg(long, value_name = "URL", default_value = "https://127.0.0.1/crl-indirect.pem")]
+    pub crl_url: String,
+    /// Replace files that are there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `fetch`
+#[derive(Args, Debug)]
+pub struct Fetch {
+    /// The certificate's URL, an x5u
+    pub url: String,
+    /// File for what came; nothing is written without it
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub trust: Trust,
+}
+
+/// `serve`
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// Configuration file, TOML
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Check the configuration and say what is wrong with it; serve nothing
+    #[arg(long)]
+    pub check: bool,
+}

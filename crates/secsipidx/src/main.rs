@@ -1,0 +1,48 @@
+//! `secsipidx`: STIR/SHAKEN on the command line and over HTTP.
+//!
+//! The first argument decides: a subcommand ([`cli`]), or else the flags of the stock tool of this
+//! name ([`stock`]).
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod input;
+mod inspect;
+mod keys;
+mod lab;
+mod output;
+mod pki;
+mod serve;
+mod source;
+mod stock;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> =
+        std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    // -V and -h are no subcommands: the stock tool knows -h, and has its own exit status for it.
+    let flags = args.first().is_none_or(|first| first.starts_with('-') && first != "--help");
+    if flags { stock::run(args) } else { run(&Cli::parse().command) }
+}
+
+fn run(command: &Command) -> ExitCode {
+    let done = match command {
+        Command::Sign(args) => commands::sign(args),
+        Command::Check(args) => commands::check(args),
+        Command::Inspect(args) => commands::inspect(args),
+        Command::Keygen(args) => commands::keygen(args),
+        Command::Csr(args) => lab::csr(args),
+        Command::Ca(args) => lab::ca(args),
+        Command::Fetch(args) => commands::fetch(args),
+        Command::Serve(args) => serve::serve(args),
+        Command::Completions { shell } => Ok(commands::completions(*shell)),
+        Command::Man { folder } => commands::man(folder.as_deref()),
+    };
+    done.unwrap_or_else(|e| {
+        eprintln!("secsipidx: {e}");
+        ExitCode::FAILURE
+    })
+}

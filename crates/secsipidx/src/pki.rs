@@ -1,0 +1,253 @@
+//! Certificates, requests and CRLs, signed with ES256 (RFC 5280, RFC 8226, ATIS-1000080).
+
+use crate::inspect::cert::{TN_AUTH_LIST, encode_spcs};
+use crate::keys::NewKey;
+use der::asn1::{BitString, ObjectIdentifier, OctetString};
+use der::{Encode, EncodePem, pem::LineEnding};
+use p256::ecdsa::signature::Signer;
+use p256::ecdsa::{DerSignature, SigningKey};
+use p256::pkcs8::spki::{SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
+use std::str::FromStr;
+use std::time::Duration;
+use stir::{Code, Error, Result};
+use x509_cert::builder::profile::BuilderProfile;
+use x509_cert::builder::{self, Builder, CertificateBuilder, CrlBuilder};
+use x509_cert::certificate::{Certificate, TbsCertificate};
+use x509_cert::crl::{CertificateList, RevokedCert};
+use x509_cert::ext::pkix::crl::CrlDistributionPoints;
+use x509_cert::ext::pkix::crl::dp::{DistributionPoint, IssuingDistributionPoint};
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+use x509_cert::ext::pkix::{
+    AuthorityKeyIdentifier, BasicConstraints, CrlNumber, KeyUsage, KeyUsages, SubjectKeyIdentifier,
+};
+use x509_cert::ext::{Extension, ToExtension};
+use x509_cert::name::Name;
+use x509_cert::request::RequestBuilder;
+use x509_cert::serial_number::SerialNumber;
+use x509_cert::time::{Time, Validity};
+
+const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
+const CERTIFICATE_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.29");
+
+/// A certificate with its private key.
+pub struct Holder {
+    /// The key.
+    pub key: NewKey,
+    /// The certificate.
+    pub certificate: Certificate,
+}
+
+/// What a certificate is for.
+pub enum Role<'a> {
+    /// May issue certificates and CRLs; `Some(0)` ends with them.
+    Ca(Option<u8>),
+    /// Signs the indirect CRL (the STI-PA's role).
+    CrlSigner,
+    /// Signs calls of a service provider.
+    Signer {
+        /// Service provider codes.
+        spcs: &'a [String],
+        /// Where the indirect CRL can be had, and who signs it.
+        crl: (&'a str, &'a Name),
+    },
+}
+
+impl Holder {
+    /// A new key with a certificate from `issuer`, or from itself.
+    ///
+    /// # Errors
+    /// [`Code::Generic`]: a name or a code that can't be encoded.
+    pub fn issue(subject: &str, role: &Role<'_>, days: u32, issuer: Option<&Self>) -> Result<Self> {
+        let key = NewKey::generate();
+        let made = || -> builder::Result<Certificate> {
+            let subject = Name::from_str(subject)?;
+            let issuer_name =
+                issuer.map_or_else(|| subject.clone(), |issuer| issuer.name().clone());
+            let profile = Profile { subject, issuer: issuer_name, role };
+            let serial = SerialNumber::new(&serial())?;
+            let validity = Validity::from_now(Duration::from_secs(u64::from(days) * 86_400))?;
+            let spki = SubjectPublicKeyInfoOwned::from_key(&key.secret().public_key())?;
+            let builder = CertificateBuilder::new(profile, serial, validity, spki)?;
+            builder.build::<_, DerSignature>(&signer(issuer.map_or(&key, |issuer| &issuer.key)))
+        };
+        let certificate =
+            made().map_err(|e| wrong(&format!("the certificate of {subject:?}"), e))?;
+        Ok(Self { key, certificate })
+    }
+
+    /// The subject.
+    pub fn name(&self) -> &Name {
+        self.certificate.tbs_certificate().subject()
+    }
+
+    /// The certificate as PEM.
+    ///
+    /// # Errors
+    /// It can't be encoded.
+    pub fn pem(&self) -> Result<String> {
+        self.certificate.to_pem(LineEnding::LF).map_err(|e| wrong("the certificate", e))
+    }
+
+    /// A CRL of this issuer with these certificates on it: its own, or, `indirect`, another's.
+    ///
+    /// # Errors
+    /// It can't be encoded.
+    pub fn crl(
+        &self,
+        days: u32,
+        revoked: &[&Self],
+        indirect: Option<&Indirect<'_>>,
+    ) -> Result<String> {
+        let made = || -> builder::Result<CertificateList> {
+            let mut list = CrlBuilder::new(&self.certificate, CrlNumber::try_from(1u64)?)?
+                .with_next_update(Some(after(days)?));
+            let mut entries = Vec::new();
+            for holder in revoked {
+                entries.push(entry(holder, indirect.map(|indirect| indirect.issuer))?);
+            }
+            if !entries.is_empty() {
+                list = list.with_certificates(entries.into_iter());
+            }
+            let key = signer(&self.key);
+            let mut list = list.build::<_, DerSignature>(&key)?;
+            if let Some(indirect) = indirect {
+                let extensions = list.tbs_cert_list.crl_extensions.get_or_insert_default();
+                extensions.push(indirect.extension()?);
+                // The builder takes no extensions of its caller's: signed once more, with this one.
+                let signature: DerSignature = key.try_sign(&list.tbs_cert_list.to_der()?)?;
+                list.signature = BitString::from_bytes(signature.as_bytes())?;
+            }
+            Ok(list)
+        };
+        made().and_then(|list| Ok(list.to_pem(LineEnding::LF)?)).map_err(|e| wrong("the CRL", e))
+    }
+}
+
+/// What makes a CRL an indirect one (RFC 5280 §5.2.5).
+pub struct Indirect<'a> {
+    /// Who issued the certificates on it.
+    pub issuer: &'a Name,
+    /// Where it can be had.
+    pub url: &'a str,
+}
+
+impl Indirect<'_> {
+    fn extension(&self) -> der::Result<Extension> {
+        let point = IssuingDistributionPoint {
+            distribution_point: Some(full_name(self.url)?),
+            only_contains_user_certs: false,
+            only_contains_ca_certs: false,
+            only_some_reasons: None,
+            indirect_crl: true,
+            only_contains_attribute_certs: false,
+        };
+        extension(ISSUING_DISTRIBUTION_POINT, true, point.to_der()?)
+    }
+}
+
+/// A request for a certificate with these codes, PEM.
+///
+/// # Errors
+/// [`Code::Generic`]: a name or a code that can't be encoded.
+pub fn request(key: &NewKey, subject: &str, spcs: &[String]) -> Result<String> {
+    let made = || -> builder::Result<String> {
+        let mut builder = RequestBuilder::new(Name::from_str(subject)?)?;
+        builder.add_extension(extension(TN_AUTH_LIST, false, encode_spcs(spcs)?)?)?;
+        Ok(builder.build::<_, DerSignature>(&signer(key))?.to_pem(LineEnding::LF)?)
+    };
+    made().map_err(|e| wrong(&format!("the request of {subject:?}"), e))
+}
+
+struct Profile<'a> {
+    subject: Name,
+    issuer: Name,
+    role: &'a Role<'a>,
+}
+
+impl BuilderProfile for Profile<'_> {
+    fn get_issuer(&self, _: &Name) -> Name {
+        self.issuer.clone()
+    }
+
+    fn get_subject(&self) -> Name {
+        self.subject.clone()
+    }
+
+    fn build_extensions(
+        &self,
+        key: SubjectPublicKeyInfoRef<'_>,
+        issuer_key: SubjectPublicKeyInfoRef<'_>,
+        _: &TbsCertificate,
+    ) -> builder::Result<Vec<Extension>> {
+        let mut all = Vec::new();
+        let identifier = SubjectKeyIdentifier::try_from(key)?;
+        all.push(identifier.to_extension(&self.subject, &all)?);
+        let authority = AuthorityKeyIdentifier {
+            key_identifier: Some(SubjectKeyIdentifier::try_from(issuer_key)?.0),
+            ..Default::default()
+        };
+        all.push(authority.to_extension(&self.subject, &all)?);
+        let (ca, path_len, usage) = match self.role {
+            Role::Ca(path_len) => (true, *path_len, KeyUsages::KeyCertSign | KeyUsages::CRLSign),
+            Role::CrlSigner => (false, None, KeyUsages::CRLSign.into()),
+            Role::Signer { .. } => (false, None, KeyUsages::DigitalSignature.into()),
+        };
+        let constraints = BasicConstraints { ca, path_len_constraint: path_len };
+        all.push((true, &constraints).to_extension(&self.subject, &all)?);
+        all.push((true, &KeyUsage(usage)).to_extension(&self.subject, &all)?);
+        if let Role::Signer { spcs, crl: (url, crl_signer) } = self.role {
+            all.push(extension(TN_AUTH_LIST, false, encode_spcs(spcs)?)?);
+            let point = DistributionPoint {
+                distribution_point: Some(full_name(url)?),
+                reasons: None,
+                crl_issuer: Some(vec![GeneralName::DirectoryName((*crl_signer).clone())]),
+            };
+            let points = CrlDistributionPoints(vec![point]);
+            all.push(points.to_extension(&self.subject, &all)?);
+        }
+        Ok(all)
+    }
+}
+
+fn full_name(url: &str) -> der::Result<DistributionPointName> {
+    let name = GeneralName::UniformResourceIdentifier(der::asn1::Ia5String::new(url)?);
+    Ok(DistributionPointName::FullName(vec![name]))
+}
+
+fn entry(holder: &Holder, issuer: Option<&Name>) -> der::Result<RevokedCert> {
+    let issuer = issuer
+        .map(|issuer| {
+            let names = vec![GeneralName::DirectoryName(issuer.clone())];
+            extension(CERTIFICATE_ISSUER, true, names.to_der()?)
+        })
+        .transpose()?;
+    Ok(RevokedCert {
+        serial_number: holder.certificate.tbs_certificate().serial_number().clone(),
+        revocation_date: Time::now()?,
+        crl_entry_extensions: issuer.map(|extension| vec![extension]),
+    })
+}
+
+fn extension(oid: ObjectIdentifier, critical: bool, value: Vec<u8>) -> der::Result<Extension> {
+    Ok(Extension { extn_id: oid, critical, extn_value: OctetString::new(value)? })
+}
+
+fn after(days: u32) -> der::Result<Time> {
+    let then = std::time::SystemTime::now() + Duration::from_secs(u64::from(days) * 86_400);
+    Time::try_from(then)
+}
+
+/// Sixteen octets at random, positive: RFC 5280 §4.1.2.2 allows twenty.
+fn serial() -> [u8; 16] {
+    let mut octets = *uuid::Uuid::new_v4().as_bytes();
+    octets[0] = octets[0] & 0x3f | 0x40;
+    octets
+}
+
+fn signer(key: &NewKey) -> SigningKey {
+    SigningKey::from(key.secret())
+}
+
+fn wrong(what: &str, e: impl std::fmt::Display) -> Error {
+    Error::new(Code::Generic, format!("{what} can't be made: {e}"))
+}

@@ -1,0 +1,322 @@
+//! What each path does.
+
+use super::api;
+use super::metrics::Metrics;
+use super::openapi;
+use super::public::{Folder, Refusal, content_type};
+use super::settings::Settings;
+use crate::inspect::Inspector;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use stir::{Code, Error, Result, Signer, Verifier};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// An answer.
+pub type Answer = Response<Full<Bytes>>;
+
+/// The service.
+pub struct App {
+    pub(super) settings: Settings,
+    pub(super) signer: Signer,
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) inspector: Inspector,
+    pub(super) metrics: Metrics,
+    token: Option<String>,
+    public: Option<Folder>,
+    requests: Arc<Semaphore>,
+    draining: AtomicBool,
+    /// Whether checking never downloads: its key is a file.
+    local_key: bool,
+}
+
+/// Where a request came in.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// Whether the address that was bound is one of loopback.
+    pub loopback: bool,
+}
+
+impl App {
+    /// With these settings.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn new(settings: Settings) -> Result<Self> {
+        let config = settings.config()?;
+        let verifier = Arc::new(Verifier::new(&config));
+        let public = settings.public.as_ref().map(|public| {
+            Folder::open(&public.folder).map_err(|e| {
+                Error::new(
+                    Code::FileRead,
+                    format!("public.folder \"{}\": {e}", public.folder.display()),
+                )
+            })
+        });
+        let key = &settings.check.key;
+        Ok(Self {
+            signer: Signer::new(&config),
+            inspector: Inspector::new(&config, Arc::clone(&verifier)),
+            verifier,
+            metrics: Metrics::default(),
+            token: settings.token()?,
+            public: public.transpose()?,
+            requests: Arc::new(Semaphore::new(settings.limits.requests)),
+            draining: AtomicBool::new(false),
+            local_key: !key.is_empty()
+                && !key.starts_with("http://")
+                && !key.starts_with("https://"),
+            settings,
+        })
+    }
+
+    /// From now on not ready.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Answers a request.
+    pub async fn handle(self: Arc<Self>, entry: Entry, request: Request<Incoming>) -> Answer {
+        let start = Instant::now();
+        let path = known(request.uri().path());
+        let answer = self.route(path, entry, request).await;
+        let status = answer.status().as_u16();
+        self.metrics.request(path, status, start.elapsed());
+        log::debug!("{path} {status} {} µs", start.elapsed().as_micros());
+        answer
+    }
+
+    async fn route(
+        self: &Arc<Self>,
+        path: &'static str,
+        entry: Entry,
+        request: Request<Incoming>,
+    ) -> Answer {
+        let allowed: &[Method] = match path {
+            OTHER => {
+                return text(
+                    StatusCode::NOT_FOUND,
+                    "there is nothing here; /openapi.json says what is where\n",
+                );
+            }
+            "/v1/check" | "/v1/sign-csv" | "/v1/sign" | "/v1/verify" | "/v1/inspect" => {
+                &[Method::POST]
+            }
+            _ => &[Method::GET, Method::HEAD],
+        };
+        if !allowed.contains(request.method()) {
+            let mut answer =
+                text(StatusCode::METHOD_NOT_ALLOWED, "another method is due: see Allow\n");
+            let allow = if allowed.len() == 1 { "POST" } else { "GET, HEAD" };
+            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+            return answer;
+        }
+        match path {
+            "/healthz" => return text(StatusCode::OK, "ok\n"),
+            "/readyz" => return self.ready(),
+            "/metrics" => {
+                let busy = self.settings.limits.requests - self.requests.available_permits();
+                return body(
+                    StatusCode::OK,
+                    "text/plain; version=0.0.4; charset=utf-8",
+                    self.metrics.render(busy),
+                );
+            }
+            "/openapi.json" => {
+                return body(StatusCode::OK, "application/json", openapi::document());
+            }
+            _ => {}
+        }
+        let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
+            let mut answer = api::failed(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &Error::new(
+                    Code::Generic,
+                    "too many requests at a time (limits.requests): try again",
+                ),
+            );
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            return answer;
+        };
+        if matches!(path, "/v1/sign" | "/v1/sign-csv")
+            && let Some(refused) = self.refuses_to_sign(entry, &request)
+        {
+            return refused;
+        }
+        let limit = Duration::from_secs(self.settings.limits.request_timeout);
+        let deadline = tokio::time::Instant::now() + limit;
+        let file = request.uri().path().strip_prefix(PUB).map(ToOwned::to_owned);
+        let read = read_body(request, self.settings.limits.body);
+        let octets = match tokio::time::timeout_at(deadline, read).await {
+            Ok(Ok(octets)) => octets,
+            Ok(Err(refused)) => return refused,
+            Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n"),
+        };
+        if self.is_quick(path) {
+            let answer = self.work(path, None, &octets);
+            drop(permit);
+            return answer;
+        }
+        let app = Arc::clone(self);
+        let work = blocking(permit, move || app.work(path, file.as_deref(), &octets));
+        match tokio::time::timeout_at(deadline, work).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                text(StatusCode::GATEWAY_TIMEOUT, "it took longer than limits.request_timeout\n")
+            }
+        }
+    }
+
+    /// Whether it is done in microseconds, with files that are in memory already: the way to
+    /// another thread would cost more than the work.
+    fn is_quick(&self, path: &str) -> bool {
+        match path {
+            "/v1/sign" | "/v1/sign-csv" => true,
+            "/v1/check" | "/v1/verify" => self.local_key,
+            _ => false,
+        }
+    }
+
+    /// What may block, unless [`App::is_quick`].
+    fn work(&self, path: &str, file: Option<&str>, octets: &[u8]) -> Answer {
+        match path {
+            "/v1/check" => self.check_text(octets),
+            "/v1/sign-csv" => self.sign_csv(octets),
+            "/v1/sign" => self.sign_json(octets),
+            "/v1/verify" => self.verify_json(octets),
+            "/v1/inspect" => self.inspect_json(octets),
+            _ => self.public_file(file.unwrap_or_default()),
+        }
+    }
+
+    fn ready(&self) -> Answer {
+        let key = &self.settings.sign.key;
+        if self.draining.load(Ordering::Relaxed) {
+            text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+        } else if !key.is_empty() && std::fs::metadata(key).is_err() {
+            text(StatusCode::SERVICE_UNAVAILABLE, "the private key is gone\n")
+        } else {
+            text(StatusCode::OK, "ready\n")
+        }
+    }
+
+    /// Why this request may not have a call signed. It may with the token, or, without one, over
+    /// loopback and not from a page in a browser.
+    fn refuses_to_sign(&self, entry: Entry, request: &Request<Incoming>) -> Option<Answer> {
+        let refused = |status, why: &str| api::failed(status, &Error::new(Code::Generic, why));
+        match &self.token {
+            Some(token) => {
+                let given = request.headers().get(header::AUTHORIZATION);
+                let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+                if given.is_some_and(|given| same(given, token.as_bytes())) {
+                    return None;
+                }
+                let mut answer =
+                    refused(StatusCode::UNAUTHORIZED, "signing needs the bearer token");
+                let bearer = HeaderValue::from_static("Bearer");
+                answer.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+                Some(answer)
+            }
+            None if !entry.loopback => Some(refused(
+                StatusCode::FORBIDDEN,
+                "signing is closed: set sign.token_file, or listen on an address of loopback",
+            )),
+            None if request.headers().contains_key(header::ORIGIN) => {
+                Some(refused(StatusCode::FORBIDDEN, "signing is not for pages in a browser"))
+            }
+            None => None,
+        }
+    }
+
+    fn public_file(&self, path: &str) -> Answer {
+        let Some(folder) = &self.public else {
+            return text(StatusCode::NOT_FOUND, "no folder is served (public.folder, -http-dir)\n");
+        };
+        match folder.read(path) {
+            Ok(content) => body(StatusCode::OK, content_type(path), content),
+            Err(Refusal::NotFound) => text(StatusCode::NOT_FOUND, "there is no such file\n"),
+            Err(Refusal::Secret) => {
+                log::error!("{PUB}{path:?} holds a private key: it is not served; move it away");
+                text(StatusCode::NOT_FOUND, "there is no such file\n")
+            }
+        }
+    }
+}
+
+/// Where the folder's files are.
+const PUB: &str = "/v1/pub/";
+/// The label of paths that are not known.
+const OTHER: &str = "other";
+
+/// The path as one of a fixed list.
+fn known(path: &str) -> &'static str {
+    const PATHS: [&str; 9] = [
+        "/v1/check",
+        "/v1/sign-csv",
+        "/v1/sign",
+        "/v1/verify",
+        "/v1/inspect",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+    ];
+    if path.starts_with(PUB) {
+        return PUB;
+    }
+    PATHS.into_iter().find(|known| *known == path).unwrap_or(OTHER)
+}
+
+async fn read_body(request: Request<Incoming>, limit: usize) -> std::result::Result<Bytes, Answer> {
+    let too_large =
+        || text(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body has more than {limit} octets\n"));
+    if request.body().size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    match Limited::new(request.into_body(), limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(e) if e.is::<LengthLimitError>() => Err(too_large()),
+        Err(e) => Err(text(StatusCode::BAD_REQUEST, &format!("the body breaks off: {e}\n"))),
+    }
+}
+
+/// Runs on a thread that may block. The permit is held until it ends, whoever still waits for it.
+async fn blocking(
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce() -> Answer + Send + 'static,
+) -> Answer {
+    let done = tokio::task::spawn_blocking(move || {
+        let answer = work();
+        drop(permit);
+        answer
+    });
+    done.await.unwrap_or_else(|e| {
+        log::error!("a request failed inside: {e}");
+        text(StatusCode::INTERNAL_SERVER_ERROR, "it failed inside: the log says more\n")
+    })
+}
+
+/// Compares in a time that does not tell where they differ.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+/// Plain text.
+pub fn text(status: StatusCode, text: &str) -> Answer {
+    body(status, "text/plain; charset=utf-8", text.to_owned())
+}
+
+/// An answer with a body of this type.
+pub fn body(status: StatusCode, content_type: &'static str, content: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(content.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}

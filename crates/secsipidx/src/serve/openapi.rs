@@ -1,0 +1,218 @@
+//! What the service offers, for programs (OpenAPI 3.1).
+
+use serde_json::{Value, json};
+use std::sync::OnceLock;
+
+/// A telephone number, with one digit at least.
+const NUMBER: &str = r"^\+?[0-9#*][-. ()0-9#*]{0,31}$";
+/// Visible ASCII without quotes.
+const ORIGID: &str = r"^[!#-\[\]-~]{0,256}$";
+/// What can stand in a header field.
+const X5U: &str = r"^(https?://[!#-;=?-\[\]-~]{1,1000})?$";
+/// OrigTN,DestTN,ATTEST,OrigID,X5U
+const CSV: &str = "^[0-9]{1,32},[0-9]{1,32},[ABC],[!#-+.-\\[\\]-~-]{0,256},(https?://[!#-;=?-\\[\\]-~]{1,1000})?$";
+
+/// The document.
+pub fn document() -> &'static str {
+    static DOCUMENT: OnceLock<String> = OnceLock::new();
+    DOCUMENT.get_or_init(|| format!("{:#}\n", build()))
+}
+
+fn build() -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "secsipidx",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": {"name": "MIT OR Apache-2.0"},
+            "description": "STIR/SHAKEN (RFC 8224, RFC 8588): signs calls and checks Identity headers.",
+        },
+        "paths": {
+            "/v1/sign": {"post": {
+                "summary": "Sign a call",
+                "security": [{}, {"token": []}],
+                "requestBody": json_in("SignRequest"),
+                "responses": responses(&[
+                    ("200", "The Identity header field value", json_out("SignAnswer")),
+                    ("401", "The bearer token is missing or wrong", json_out("Error")),
+                    ("403", "Signing is closed here", json_out("Error")),
+                ]),
+            }},
+            "/v1/verify": {"post": {
+                "summary": "Check Identity header fields of one message; one that is valid is enough",
+                "requestBody": json_in("VerifyRequest"),
+                "responses": responses(&[("200", "The verdict, also where it is no", json_out("Report"))]),
+            }},
+            "/v1/inspect": {"post": {
+                "summary": "Decode Identity header fields and show each rule with pass or fail",
+                "requestBody": json_in("InspectRequest"),
+                "responses": responses(&[("200", "All that was found", json_out("InspectAnswer"))]),
+            }},
+            "/v1/check": {"post": {
+                "summary": "As the stock service: OK or FAILED",
+                "requestBody": text_in("An Identity header field value"),
+                "responses": responses(&[("200", "OK", text_out())]),
+            }},
+            "/v1/sign-csv": {"post": {
+                "summary": "As the stock service: OrigTN,DestTN,ATTEST,OrigID,X5U",
+                "security": [{}, {"token": []}],
+                "requestBody": {"required": true, "content": {
+                    "text/plain": {"schema": {"type": "string", "pattern": CSV}},
+                }},
+                "responses": responses(&[
+                    ("200", "The Identity header field value", text_out()),
+                    ("401", "The bearer token is missing or wrong", json_out("Error")),
+                    ("403", "Signing is closed here", json_out("Error")),
+                ]),
+            }},
+            "/v1/pub/{file}": {"get": {
+                "summary": "A file of the public folder",
+                "parameters": [{
+                    "name": "file", "in": "path", "required": true,
+                    "schema": {"type": "string", "minLength": 1},
+                }],
+                "responses": {
+                    "200": {"description": "The file", "content": {"*/*": {}}},
+                    "404": {"description": "No such file", "content": text_out()},
+                    "503": busy(),
+                    "504": {"description": "Too slow", "content": text_out()},
+                },
+            }},
+            "/healthz": get("The service runs", text_out()),
+            "/readyz": {"get": {
+                "summary": "Ready for calls",
+                "responses": {
+                    "200": {"description": "Ready", "content": text_out()},
+                    "503": {"description": "Not ready", "content": text_out()},
+                },
+            }},
+            "/metrics": get("Counters for Prometheus", text_out()),
+            "/openapi.json": get("This document", json!({"application/json": {"schema": {"type": "object"}}})),
+        },
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": schemas(),
+        },
+    })
+}
+
+fn schemas() -> Value {
+    let string = json!({"type": "string"});
+    let maybe = json!({"type": ["string", "null"]});
+    json!({
+        "SignRequest": {
+            "type": "object", "additionalProperties": false,
+            "required": ["orig", "dest", "attest"],
+            "properties": {
+                "orig": number("Calling number"),
+                "dest": number("Called number"),
+                "attest": {"type": "string", "enum": ["A", "B", "C"]},
+                "origid": {"type": "string", "pattern": ORIGID, "description": "A new UUID if empty"},
+                "x5u": {"type": "string", "pattern": X5U, "description": "sign.x5u if empty"},
+            },
+        },
+        "SignAnswer": {"type": "object", "required": ["identity"], "properties": {"identity": string}},
+        "VerifyRequest": {
+            "type": "object", "additionalProperties": false,
+            "properties": {"identity": maybe, "identities": {"type": "array", "items": string}},
+        },
+        "Report": {
+            "type": "object",
+            "required": ["valid", "code", "reason", "claims", "x5u", "ppt"],
+            "properties": {
+                "valid": {"type": "boolean"},
+                "code": {"type": "integer", "description": "1, or the stock stack's negative code"},
+                "reason": maybe,
+                "claims": {
+                    "type": ["object", "null"],
+                    "properties": {
+                        "attest": string, "orig": string, "origid": string,
+                        "dest": {"type": "array", "items": string},
+                        "iat": {"type": "integer"},
+                    },
+                },
+                "x5u": string,
+                "ppt": string,
+            },
+        },
+        "InspectRequest": {
+            "type": "object", "additionalProperties": false, "required": ["text"],
+            "properties": {"text": {"type": "string", "description": "An Identity header or a SIP message"}},
+        },
+        "InspectAnswer": {
+            "type": "object", "required": ["identities"],
+            "properties": {"identities": {"type": "array", "items": {
+                "type": "object", "required": ["rules", "verdict", "certificates"],
+                "properties": {
+                    "rules": {"type": "array", "items": {
+                        "type": "object", "required": ["rule", "outcome", "text"],
+                        "properties": {
+                            "rule": string, "text": string,
+                            "outcome": {"type": "string", "enum": ["pass", "fail", "skip"]},
+                        },
+                    }},
+                    "verdict": {
+                        "type": "object", "required": ["valid", "code"],
+                        "properties": {"valid": {"type": "boolean"}, "code": {"type": "integer"}, "reason": string},
+                    },
+                    "certificates": {"type": "array", "items": {"type": "object"}},
+                },
+            }}},
+        },
+        "Error": {
+            "type": "object", "required": ["error"],
+            "properties": {"error": {
+                "type": "object", "required": ["code", "message"],
+                "properties": {"code": {"type": "integer"}, "message": string},
+            }},
+        },
+    })
+}
+
+fn number(description: &str) -> Value {
+    json!({"type": "string", "pattern": NUMBER, "description": description, "examples": ["12155550100"]})
+}
+
+fn json_in(schema: &str) -> Value {
+    json!({"required": true, "content": json_out(schema)})
+}
+
+fn json_out(schema: &str) -> Value {
+    json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}})
+}
+
+fn text_in(description: &str) -> Value {
+    json!({"required": true, "description": description, "content": text_out()})
+}
+
+fn text_out() -> Value {
+    json!({"text/plain": {"schema": {"type": "string"}}})
+}
+
+fn busy() -> Value {
+    json!({"description": "Too many requests at a time", "content": json_out("Error")})
+}
+
+fn get(summary: &str, content: Value) -> Value {
+    json!({"get": {"summary": summary, "responses": {"200": {"description": summary, "content": content}}}})
+}
+
+/// These, and what every path with a body may answer.
+fn responses(own: &[(&str, &str, Value)]) -> Value {
+    let either = json!({
+        "application/json": json_out("Error")["application/json"],
+        "text/plain": text_out()["text/plain"],
+    });
+    let mut all = json!({
+        "400": {"description": "The body is not what is due", "content": either},
+        "408": {"description": "The body did not come in time", "content": text_out()},
+        "413": {"description": "The body is too large", "content": text_out()},
+        "500": {"description": "Not valid (/v1/check), or a failure here", "content": either},
+        "503": busy(),
+        "504": {"description": "Too slow", "content": text_out()},
+    });
+    for (status, description, content) in own {
+        all[*status] = json!({"description": description, "content": content});
+    }
+    all
+}

@@ -1,0 +1,286 @@
+//! The service's settings: a TOML file, or the stock tool's flags.
+
+use serde::Deserialize;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use stir::{CertVerify, Code, Config, Error, Result};
+
+/// Most octets of a request's body: a SIP message with its headers has a few KiB, 64 over UDP.
+const DEFAULT_BODY: usize = 64 * 1024;
+/// Seconds for a request's header, and for a TLS handshake: a client on the same network takes
+/// milliseconds.
+const DEFAULT_HEADER_TIMEOUT: u64 = 5;
+/// Seconds for a request as a whole: a download's 5, and some to wait for a thread.
+const DEFAULT_REQUEST_TIMEOUT: u64 = 10;
+/// Connections at a time; each takes about 10 KiB.
+const DEFAULT_CONNECTIONS: usize = 1024;
+/// Requests at a time, whether they work or wait for a thread; more are answered 503.
+const DEFAULT_REQUESTS: usize = 256;
+/// Threads for what may block: downloads mostly, which wait and take no CPU.
+const DEFAULT_THREADS: usize = 64;
+/// Seconds that requests have to end after SIGTERM.
+const DEFAULT_DRAIN: u64 = 10;
+/// Above this a limit is none.
+const MAX_LIMIT: usize = 1_000_000;
+/// Shortest bearer token: 128 bits in hexadecimal.
+const MIN_TOKEN: usize = 32;
+
+/// All of it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Plain HTTP.
+    pub http: Option<Http>,
+    /// HTTP over TLS.
+    pub https: Option<Https>,
+    /// What a client can't exceed.
+    pub limits: Limits,
+    /// Signing.
+    pub sign: Sign,
+    /// Checking.
+    pub check: Check,
+    /// Files to serve.
+    pub public: Option<Public>,
+    /// Logs.
+    pub log: Log,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// `host:port`; an empty host is all addresses.
+    pub listen: String,
+}
+
+/// `[https]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Https {
+    /// `host:port`
+    pub listen: String,
+    /// Certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Octets of a body.
+    pub body: usize,
+    /// Seconds for a header.
+    pub header_timeout: u64,
+    /// Seconds for a request.
+    pub request_timeout: u64,
+    /// Connections at a time.
+    pub connections: usize,
+    /// Requests at a time.
+    pub requests: usize,
+    /// Threads that may block.
+    pub threads: usize,
+    /// Seconds for requests to end after SIGTERM.
+    pub drain: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: DEFAULT_BODY,
+            header_timeout: DEFAULT_HEADER_TIMEOUT,
+            request_timeout: DEFAULT_REQUEST_TIMEOUT,
+            connections: DEFAULT_CONNECTIONS,
+            requests: DEFAULT_REQUESTS,
+            threads: DEFAULT_THREADS,
+            drain: DEFAULT_DRAIN,
+        }
+    }
+}
+
+/// `[sign]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sign {
+    /// Private key, PEM; without it nothing is signed.
+    pub key: String,
+    /// `x5u` for requests that name none.
+    pub x5u: String,
+    /// File with the bearer token that signing asks for; without one, only an address of loopback
+    /// signs.
+    pub token_file: Option<PathBuf>,
+}
+
+/// `[check]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Check {
+    /// Public key or certificate, path or URL; without it, what a header's info names is
+    /// downloaded.
+    pub key: String,
+    /// Seconds that a token may be old.
+    pub expire: Option<u32>,
+    /// Seconds for a download.
+    pub timeout: Option<u32>,
+    /// Folder for downloaded certificates.
+    pub cache_dir: PathBuf,
+    /// Seconds that they are kept.
+    pub cache_expire: Option<u32>,
+    /// Bits of CertVerify; without them, what the files here ask for.
+    pub cert_verify: Option<u32>,
+    /// Trust anchors, PEM.
+    pub ca: PathBuf,
+    /// Intermediate certificates, PEM.
+    pub intermediates: PathBuf,
+    /// Revocation lists, PEM or DER.
+    pub crl: PathBuf,
+    /// Roots for HTTPS downloads, PEM.
+    pub http_ca: PathBuf,
+    /// Proxy for downloads, a URL.
+    pub http_proxy: String,
+}
+
+/// `[public]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Public {
+    /// Folder that GET /v1/pub/ serves.
+    pub folder: PathBuf,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` or `json`.
+    pub format: Format,
+    /// `off`, `error`, `warn`, `info`, or `debug`: each request.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: Format::Text, level: "info".into() }
+    }
+}
+
+/// How a line of a log looks.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Settings {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`Code::FileRead`], [`Code::Generic`] with the place in the file.
+    pub fn read(path: &std::path::Path) -> Result<Self> {
+        let text = crate::input::read(&path.display().to_string())?;
+        let settings: Self =
+            toml::from_str(&text).map_err(|e| wrong(format!("\"{}\": {e}", path.display())))?;
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// Checks what can be checked before a socket is opened.
+    ///
+    /// # Errors
+    /// The first setting that can't work.
+    pub fn validate(&self) -> Result<()> {
+        if self.http.is_none() && self.https.is_none() {
+            return Err(wrong(
+                "nothing listens: give [http] or [https] a listen = \"host:port\"".into(),
+            ));
+        }
+        let limits = &self.limits;
+        for (name, value) in [
+            ("body", limits.body),
+            ("header_timeout", usize::try_from(limits.header_timeout).unwrap_or(usize::MAX)),
+            ("request_timeout", usize::try_from(limits.request_timeout).unwrap_or(usize::MAX)),
+            ("connections", limits.connections),
+            ("requests", limits.requests),
+            ("threads", limits.threads),
+        ] {
+            if value == 0 || value > MAX_LIMIT {
+                return Err(wrong(format!("limits.{name} {value} is not from 1 to {MAX_LIMIT}")));
+            }
+        }
+        if self.log.level.parse::<log::LevelFilter>().is_err() {
+            return Err(wrong(format!(
+                "log.level {:?} is none of off, error, warn, info, debug, trace",
+                self.log.level
+            )));
+        }
+        self.token()?;
+        self.config()?;
+        Ok(())
+    }
+
+    /// The bearer token, from its file.
+    ///
+    /// # Errors
+    /// [`Code::FileRead`]; a token that is short enough to guess.
+    pub fn token(&self) -> Result<Option<String>> {
+        let Some(path) = &self.sign.token_file else { return Ok(None) };
+        let token = crate::input::read(&path.display().to_string())?.trim().to_owned();
+        if token.len() < MIN_TOKEN {
+            return Err(wrong(format!(
+                "sign.token_file \"{}\": the token has {} characters, fewer than {MIN_TOKEN}: make one with openssl rand -hex 32",
+                path.display(),
+                token.len()
+            )));
+        }
+        Ok(Some(token))
+    }
+
+    /// The settings of the core.
+    ///
+    /// # Errors
+    /// What [`Config::validate`] finds.
+    pub fn config(&self) -> Result<Config> {
+        let check = &self.check;
+        let bits = check.cert_verify.unwrap_or_else(|| {
+            let has = |path: &PathBuf, bit| if path.as_os_str().is_empty() { 0 } else { bit };
+            has(&check.ca, CertVerify::CUSTOM_CA | CertVerify::TIME)
+                | has(&check.intermediates, CertVerify::INTERMEDIATES)
+                | has(&check.crl, CertVerify::CRL)
+        });
+        let default = Config::default();
+        let config = Config {
+            expire: check.expire.or(default.expire),
+            timeout: check.timeout.unwrap_or(default.timeout),
+            cache_expire: check.cache_expire.unwrap_or(default.cache_expire),
+            cache_dir: check.cache_dir.clone(),
+            cert_verify: CertVerify::new(bits)?,
+            ca_file: check.ca.clone(),
+            inter_file: check.intermediates.clone(),
+            crl_file: check.crl.clone(),
+            http_ca_file: check.http_ca.clone(),
+            http_proxy: check.http_proxy.clone(),
+            x5u: self.sign.x5u.clone(),
+            ..default
+        };
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+/// The address of a `host:port`; an empty host is all addresses.
+///
+/// # Errors
+/// [`Code::Generic`] if it is none.
+pub fn address(listen: &str) -> Result<SocketAddr> {
+    let text = if listen.starts_with(':') { format!("[::]{listen}") } else { listen.to_owned() };
+    let found = text.to_socket_addrs().map_err(|e| wrong(format!("listen {listen:?}: {e}")))?;
+    found.into_iter().next().ok_or_else(|| wrong(format!("listen {listen:?} names no address")))
+}
+
+fn wrong(message: String) -> Error {
+    Error::new(Code::Generic, message)
+}

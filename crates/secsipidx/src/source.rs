@@ -1,0 +1,117 @@
+//! Identity header fields out of what people have: a header, a SIP message, the text of a capture.
+
+use crate::input;
+use stir::{Code, Error, Result, tn};
+
+/// What an input holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Values of the Identity header fields.
+    pub identities: Vec<String>,
+    /// Telephone number in P-Asserted-Identity or else From, if there is a message.
+    pub caller: Option<String>,
+    /// Telephone number in To.
+    pub called: Option<String>,
+}
+
+impl Source {
+    /// Reads a file, standard input (`-`), or the text itself, which has a token in it.
+    ///
+    /// # Errors
+    /// [`Code::FileRead`], [`Code::IdentityEmpty`].
+    pub fn read(input: &str) -> Result<Self> {
+        let is_text = input.contains("eyJ") || input.contains(['\n', ';']);
+        let text = if is_text { input.to_owned() } else { input::read(input)? };
+        let source = Self::parse(&text);
+        if source.identities.is_empty() {
+            return Err(Error::new(
+                Code::IdentityEmpty,
+                "there is no Identity header in the input: give its value, or a SIP message",
+            ));
+        }
+        Ok(source)
+    }
+
+    /// Finds the header fields of a text. One without any is taken for a value itself, whose white
+    /// space comes from a terminal's or a mail's line breaks.
+    pub fn parse(text: &str) -> Self {
+        let mut source = Self::default();
+        let (mut from, mut asserted) = (None, None);
+        for (name, value) in fields(text) {
+            match name.as_str() {
+                "identity" | "y" => source.identities.push(value),
+                "from" | "f" => from = from.or_else(|| number(&value)),
+                "p-asserted-identity" => asserted = asserted.or_else(|| number(&value)),
+                "to" | "t" => source.called = source.called.take().or_else(|| number(&value)),
+                _ => {}
+            }
+        }
+        source.caller = asserted.or(from);
+        if source.identities.is_empty() {
+            let value: String = text.split_whitespace().collect();
+            if value.contains('.') && source.called.is_none() {
+                source.identities.push(value);
+            }
+        }
+        source
+    }
+}
+
+/// Header fields with the lines that they are folded over; names in lower case. Captures put their
+/// own columns before a line, so a name may follow white space.
+fn fields(text: &str) -> Vec<(String, String)> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for line in text.lines() {
+        let bare = line.trim();
+        let field = bare.split_once(':').map(|(name, value)| (name.trim_end(), value.trim_start()));
+        match field {
+            Some((name, value))
+                if !name.is_empty()
+                    && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+                    && !value.starts_with("//") =>
+            {
+                fields.push((name.to_ascii_lowercase(), value.to_owned()));
+            }
+            _ if line.starts_with([' ', '\t']) && !bare.is_empty() => {
+                if let Some((_, value)) = fields.last_mut() {
+                    value.push(' ');
+                    value.push_str(bare);
+                }
+            }
+            // Another line ends a field: what is folded after it is none of its own.
+            _ => fields.push((String::new(), String::new())),
+        }
+    }
+    fields
+}
+
+/// The telephone number in an address, if it has one.
+fn number(address: &str) -> Option<String> {
+    let uri = address.split_once('<').map_or(address, |(_, uri)| uri);
+    let rest = ["sip:", "sips:", "tel:"].iter().find_map(|scheme| uri.strip_prefix(scheme))?;
+    let user = rest.split(['@', '>', ';']).next()?;
+    tn::canonical(user).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_found_in_any_dress() {
+        let message = "INVITE sip:+12025550100@b SIP/2.0\r\nFrom: \"x\" <sip:+12155550100@a;user=phone>;tag=1\r\nTo: <tel:+12025550100>\r\nIDENTITY : a.b.c\r\n ;info=<https://x/y>\r\ny: d.e.f;info=<z>\r\nContent-Length: 0\r\n\r\n";
+        let source = Source::parse(message);
+        assert_eq!(source.identities, ["a.b.c ;info=<https://x/y>", "d.e.f;info=<z>"]);
+        assert_eq!(source.caller.as_deref(), Some("12155550100"));
+        assert_eq!(source.called.as_deref(), Some("12025550100"));
+        // A capture's text: indented, with a line of its own in between.
+        let capture =
+            "15:00:00.000 IP a > b: SIP\n\t  Identity: a.b.c;info=<https://x/y>\n12:00\n  more";
+        assert_eq!(Source::parse(capture).identities, ["a.b.c;info=<https://x/y>"]);
+        // A value alone, broken by a terminal.
+        let bare = Source::parse("eyJ\nhbGc.b.c;info=<https:\n//x/y>;alg=ES256\n");
+        assert_eq!(bare.identities, ["eyJhbGc.b.c;info=<https://x/y>;alg=ES256"]);
+        assert!(Source::parse("INVITE sip:a SIP/2.0\nTo: <sip:1@a>\n").identities.is_empty());
+        assert!(Source::parse("").identities.is_empty());
+    }
+}

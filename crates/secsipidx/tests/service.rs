@@ -1,0 +1,290 @@
+//! The HTTP service as its clients see it, and as those see it who mean no good.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use support::{Folder, OURS, Service};
+
+const CALL: &str = r#"{"orig":"+1 215 555 0100","dest":"12025550100","attest":"A"}"#;
+const CSV: &str = "12155550100,12025550100,A,o-1,https://e.org/c.pem";
+const KEYS: &str = "\
+[sign]\nkey = \"lab/spc-1234-key.pem\"\nx5u = \"https://e.org/c.pem\"\n\
+[check]\nkey = \"lab/spc-1234.pem\"\n";
+
+fn local(more: &str) -> String {
+    format!("[http]\nlisten = \"127.0.0.1:0\"\n{KEYS}{more}")
+}
+
+#[test]
+fn json_signs_verifies_and_inspects() {
+    let folder = Folder::lab();
+    let service = Service::start(
+        &folder,
+        &local(
+            "ca = \"lab/root.pem\"\nintermediates = \"lab/intermediates.pem\"\ncrl = \"lab/crl-indirect.pem\"\n",
+        ),
+    );
+    let signed = service.post("/v1/sign", CALL);
+    assert_eq!(signed.status, 200, "{signed:?}");
+    let identity = signed.json()["identity"].as_str().unwrap().to_owned();
+
+    let body = serde_json::json!({"identity": identity}).to_string();
+    let report = service.post("/v1/verify", &body).json();
+    assert_eq!(report["valid"], true, "{report}");
+    assert_eq!(report["claims"]["orig"], "12155550100");
+    let changed = serde_json::json!({"identities": [identity.replacen('.', ".e", 1)]}).to_string();
+    let report = service.post("/v1/verify", &changed).json();
+    assert_eq!(
+        (&report["valid"], report["code"].as_i64()),
+        (&false.into(), Some(-231)),
+        "{report}"
+    );
+
+    let message = format!(
+        "INVITE sip:x SIP/2.0\r\nFrom: <sip:12155550199@a>\r\nTo: <sip:12025550100@b>\r\nIdentity: {identity}\r\n\r\n"
+    );
+    let body = serde_json::json!({"text": message}).to_string();
+    let shown = service.post("/v1/inspect", &body).json();
+    let rules = shown["identities"][0]["rules"].as_array().unwrap();
+    let failed: Vec<_> = rules.iter().filter(|rule| rule["outcome"] == "fail").collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!(failed[0]["rule"], "orig is who P-Asserted-Identity or From says");
+    assert_eq!(shown["identities"][0]["certificates"][0]["tn_auth_list"][0], "SPC 1234");
+
+    let metrics = service.get("/metrics").body;
+    for line in [
+        "secsipidx_requests_total{path=\"/v1/sign\",status=\"200\"} 1",
+        "secsipidx_checks_total{code=\"1\"} 1",
+        "secsipidx_checks_total{code=\"-231\"} 1",
+        "secsipidx_signed_total 1",
+        "secsipidx_requests_busy 0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
+}
+
+#[test]
+fn wrong_requests_are_refused_with_a_reason() {
+    let folder = Folder::lab();
+    let service = Service::start(&folder, &local(""));
+    for (path, body, status, part) in [
+        ("/v1/sign", "junk", 400, "JSON"),
+        ("/v1/sign", "{}", 400, "orig"),
+        ("/v1/sign", r#"{"orig":"1","dest":"2","attest":"A","x":1}"#, 400, "unknown field"),
+        ("/v1/sign", r#"{"orig":"alice","dest":"2","attest":"A"}"#, 400, "alice"),
+        ("/v1/sign", r#"{"orig":"1","dest":"2","attest":"Z"}"#, 400, "attest"),
+        ("/v1/sign-csv", "1,2,A", 400, "3 fields"),
+        ("/v1/verify", "[]", 400, "JSON"),
+        ("/v1/verify", "{}", 200, "no Identity header"),
+        ("/v1/inspect", r#"{"text":1}"#, 400, "string"),
+        ("/v1/check", "junk", 500, "FAILED"),
+        ("/healthz", "", 405, "method"),
+        ("/", "", 404, "openapi.json"),
+    ] {
+        let reply = service.post(path, body);
+        assert_eq!(reply.status, status, "{path} {body}: {reply:?}");
+        assert!(reply.body.contains(part), "{path} {body}: {reply:?}");
+    }
+    assert_eq!(service.get("/v1/sign").status, 405);
+    assert!(service.get("/v1/sign").head.contains("allow: post"));
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
+        assert_eq!(service.get(path).status, 200, "{path}");
+    }
+    // Every path of the document is there.
+    for (path, methods) in service.get("/openapi.json").json()["paths"].as_object().unwrap() {
+        let reply = match methods.get("post") {
+            Some(_) => service.post(path, ""),
+            None => service.get(&path.replace("{file}", "x")),
+        };
+        let expected = if path.contains("{file}") { 404 } else { reply.status };
+        assert!(reply.status != 404 || expected == 404, "{path}: {reply:?}");
+        assert_ne!(reply.status, 405, "{path}");
+    }
+    std::fs::remove_file(folder.join("lab/spc-1234-key.pem")).unwrap();
+    assert_eq!(service.get("/readyz").status, 503);
+}
+
+#[test]
+fn signing_is_closed_to_strangers() {
+    let folder = Folder::lab();
+    // On all addresses without a token: checks, but signs for nobody.
+    let open = KEYS.to_owned() + "[http]\nlisten = \"0.0.0.0:0\"\n";
+    let service = Service::start(&folder, &open);
+    for (path, body) in [("/v1/sign", CALL), ("/v1/sign-csv", CSV)] {
+        assert_eq!(service.post(path, body).status, 403, "{path}");
+    }
+    assert_eq!(service.post("/v1/verify", "{}").status, 200);
+
+    // With a token: only with it.
+    let token = "0123456789abcdef0123456789abcdef";
+    folder.write("token", format!("{token}\n"));
+    let with_token = open.replace("[check]", "token_file = \"token\"\n[check]");
+    let service = Service::start(&folder, &with_token);
+    for (header, status) in [
+        ("", 401),
+        ("Authorization: Bearer wrong\r\n", 401),
+        ("Authorization: Bearer 0123456789abcdef0123456789abcdeg\r\n", 401),
+        (&format!("Authorization: Basic {token}\r\n"), 401),
+        (&format!("Authorization: Bearer {token}\r\n"), 200),
+    ] {
+        for (path, body) in [("/v1/sign", CALL), ("/v1/sign-csv", CSV)] {
+            assert_eq!(service.post_with(path, header, body).status, status, "{path} {header}");
+        }
+    }
+    assert!(service.post("/v1/sign", CALL).head.contains("www-authenticate: bearer"));
+
+    // On loopback without a token: to programs, not to pages in a browser.
+    let service = Service::start(&folder, &local(""));
+    assert_eq!(service.post("/v1/sign", CALL).status, 200);
+    let origin = "Origin: https://evil.example\r\n";
+    assert_eq!(service.post_with("/v1/sign", origin, CALL).status, 403);
+
+    // The stock flags take a token by way of the environment.
+    let args = ["-http-srv", "127.0.0.1:0", "-k", "lab/spc-1234-key.pem"];
+    let path = folder.join("token");
+    let service = Service::ours(&folder, &args, &[("SECSIPIDX_TOKEN_FILE", &path)]);
+    assert_eq!(service.post("/v1/sign-csv", CSV).status, 401);
+}
+
+#[test]
+fn the_public_folder_shows_nothing_else() {
+    let folder = Folder::lab();
+    let public = folder.join("public");
+    std::fs::create_dir_all(public.join("sub")).unwrap();
+    std::fs::copy(folder.join("lab/spc-1234.pem"), public.join("cert.pem")).unwrap();
+    std::fs::copy(folder.join("lab/spc-1234.pem"), public.join("sub/a b.pem")).unwrap();
+    for (name, to) in [
+        ("inside.pem", "sub/a b.pem"),
+        ("outside.pem", "../lab/root.pem"),
+        ("absolute.pem", "/etc/passwd"),
+        ("folder", "../lab"),
+    ] {
+        std::os::unix::fs::symlink(to, public.join(name)).unwrap();
+    }
+    // Private keys in every dress.
+    let key = "lab/spc-1234-key.pem";
+    std::fs::copy(folder.join(key), public.join("pkcs8.pem")).unwrap();
+    let both = folder.read("lab/spc-1234.pem") + &folder.read(key);
+    folder.write("public/both.pem", both);
+    folder.write("public/.hidden", "x");
+    for line in [
+        "ec -in KEY -out public/sec1.pem",
+        "ec -in KEY -outform DER -out public/sec1.der",
+        "pkcs8 -topk8 -nocrypt -in KEY -outform DER -out public/pkcs8.der",
+        "pkcs8 -topk8 -passout pass:x -in KEY -outform DER -out public/encrypted.der",
+        "pkcs8 -topk8 -passout pass:x -in KEY -out public/encrypted.pem",
+        "pkcs12 -export -passout pass:x -inkey KEY -in lab/spc-1234.pem -out public/store.p12",
+        "genrsa -traditional -out public/rsa.pem 2048",
+        "rsa -in public/rsa.pem -traditional -outform DER -out public/rsa.der",
+        "x509 -in lab/spc-1234.pem -outform DER -out public/cert.der",
+        "crl -in lab/crl.pem -outform DER -out public/crl.crl",
+    ] {
+        folder.openssl(&line.replace("KEY", key));
+    }
+    let fifo = std::process::Command::new("mkfifo").arg(public.join("fifo")).status().unwrap();
+    assert!(fifo.success());
+
+    let service = Service::start(&folder, &local("[public]\nfolder = \"public\"\n"));
+    let certificate = folder.read("lab/spc-1234.pem");
+    for path in ["cert.pem", "%63ert.pem", "sub/a%20b.pem", "inside.pem"] {
+        let reply = service.get(&format!("/v1/pub/{path}"));
+        assert_eq!((reply.status, &reply.body), (200, &certificate), "{path}");
+        assert!(reply.head.contains("content-type: application/pem-certificate-chain"));
+    }
+    for path in ["cert.der", "crl.crl"] {
+        assert_eq!(service.get(&format!("/v1/pub/{path}")).status, 200, "{path}");
+    }
+    for path in [
+        "",
+        "sub",
+        "sub/",
+        "none",
+        "../lab/root.pem",
+        "sub/../../lab/root.pem",
+        "%2e%2e/lab/root.pem",
+        "%2E%2E%2Flab%2Froot.pem",
+        "..%2flab/root.pem",
+        "%252e%252e/lab/root.pem",
+        "./cert.pem",
+        "sub/../cert.pem",
+        "/etc/passwd",
+        "//etc/passwd",
+        "..%5clab%5croot.pem",
+        "cert.pem%00",
+        "%",
+        "%4",
+        "%zz",
+        "%ff",
+        ".hidden",
+        "%2ehidden",
+        "outside.pem",
+        "absolute.pem",
+        "folder/root.pem",
+        "fifo",
+        "pkcs8.pem",
+        "sec1.pem",
+        "both.pem",
+        "sec1.der",
+        "pkcs8.der",
+        "encrypted.der",
+        "encrypted.pem",
+        "store.p12",
+        "rsa.pem",
+        "rsa.der",
+    ] {
+        let reply = service.get(&format!("/v1/pub/{path}"));
+        assert_eq!(reply.status, 404, "{path}: {reply:?}");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_by_name() {
+    let folder = Folder::lab();
+    for (config, part) in [
+        ("", "nothing listens"),
+        ("[http]\nlisten = \"127.0.0.1:0\"\nport = 1\n", "unknown field `port`"),
+        ("[http]\nlisten = \"nowhere\"\n", "nowhere"),
+        ("[https]\nlisten = \"127.0.0.1:0\"\n", "missing field `certificate`"),
+        (&local("[limits]\nrequests = 0\n"), "limits.requests"),
+        (&local("[log]\nformat = \"xml\"\n"), "xml"),
+        (&local("[log]\nlevel = \"loud\"\n"), "loud"),
+        (&local("timeout = 0\n"), "timeout 0"),
+        (&local("ca = \"none.pem\"\n"), "none.pem"),
+        (&local("cert_verify = 64\n"), "CertVerify=64"),
+        (&local("[public]\nfolder = \"none\"\n"), "public.folder"),
+        (&local("").replace("[sign]", "[sign]\ntoken_file = \"service.toml2\""), "service.toml2"),
+        (&local("").replace("[sign]", "[sign]\ntoken_file = \"short\""), "short"),
+    ] {
+        folder.write("service.toml", config);
+        folder.write("short", "secret");
+        let output = std::process::Command::new(OURS)
+            .args(["serve", "--config", "service.toml"])
+            .current_dir(&folder.0)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{config}: {stderr}");
+        assert!(stderr.contains(part), "{config}: {stderr}");
+        assert!(!stderr.contains("secret"), "{stderr}");
+    }
+    // The example that is installed, with all that is commented out.
+    let text = include_str!("../dist/secsipidx.toml");
+    let uncommented = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
+        _ => format!("{line}\n"),
+    };
+    let example: String = text.lines().map(uncommented).collect();
+    let files = [
+        ("/etc/secsipidx/tls.pem", "lab/spc-1234.pem"),
+        ("/etc/secsipidx/tls-key.pem", "lab/spc-1234-key.pem"),
+        ("/etc/secsipidx/key.pem", "lab/spc-1234-key.pem"),
+        ("/etc/secsipidx/token", "token"),
+        ("/srv/secsipidx", "lab"),
+    ];
+    let example = files.iter().fold(example, |text, (from, to)| text.replace(from, to));
+    folder.write("token", "0123456789abcdef0123456789abcdef");
+    folder.write("service.toml", example);
+    folder.out("serve --config service.toml --check");
+    folder.write("service.toml", local(""));
+    assert!(folder.out("serve --config service.toml --check").contains("can be used"));
+}

@@ -1,0 +1,194 @@
+//! The HTTP service under load and in trouble: limits, a new TLS certificate, SIGTERM.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
+use support::{Folder, LIMIT, Reply, Service, request, wait_for};
+
+const CALL: &str = r#"{"orig":"+1 215 555 0100","dest":"12025550100","attest":"A"}"#;
+const KEYS: &str = "\
+[sign]\nkey = \"lab/spc-1234-key.pem\"\nx5u = \"https://e.org/c.pem\"\n\
+[check]\nkey = \"lab/spc-1234.pem\"\n";
+
+fn local(more: &str) -> String {
+    format!("[http]\nlisten = \"127.0.0.1:0\"\n{KEYS}{more}")
+}
+
+#[test]
+fn what_is_too_large_or_too_slow_is_cut_off() {
+    let folder = Folder::lab();
+    let service = Service::start(
+        &folder,
+        &local("[limits]\nbody = 1000\nheader_timeout = 1\nrequest_timeout = 1\nconnections = 3\n"),
+    );
+    assert_eq!(service.post("/v1/check", &"x".repeat(1000)).status, 500);
+    assert_eq!(service.post("/v1/check", &"x".repeat(1001)).status, 413);
+    let chunk = format!("3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001));
+    let chunked = "POST /v1/check HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(service.send(&format!("{chunked}{chunk}")).status, 413);
+    let headers = "X: y\r\n".repeat(10_000);
+    let status = service.post_with("/v1/check", &headers, "").status;
+    assert!(matches!(status, 0 | 431), "{status}");
+
+    // Half a header, and half a body.
+    let mut half = service.connect();
+    half.write_all(b"POST /v1/check HTTP/1.1\r\n").unwrap();
+    assert!(matches!(Reply::read(&mut half).status, 0 | 408));
+    let mut half = service.connect();
+    half.write_all(b"POST /v1/check HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx").unwrap();
+    let mut head = [0; 12];
+    half.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 408");
+
+    // More connections than are allowed: the fourth is closed, the others stay.
+    drop(half);
+    let held = wait_for("three connections", || {
+        let held: Vec<_> = (0..3).map(|_| service.connect()).collect();
+        let mut last = service.connect();
+        last.set_read_timeout(Some(LIMIT)).unwrap();
+        let closed =
+            last.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        (closed.is_err() || Reply::read(&mut last).status == 0).then_some(held)
+    });
+    drop(held);
+    wait_for("a free connection", || (service.get("/healthz").status == 200).then_some(()));
+}
+
+/// A host that takes connections and answers when it is told to.
+struct Silent(TcpListener, String);
+
+impl Silent {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/c.pem", listener.local_addr().unwrap());
+        Self(listener, url)
+    }
+
+    fn answer(&self, body: &str) {
+        let (mut stream, _) = self.0.accept().unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).unwrap() > 0);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all((head + body).as_bytes()).unwrap();
+    }
+}
+
+/// A service that downloads, and an Identity header whose certificate is on a silent host.
+fn downloads(folder: &Folder, limits: &str) -> (Service, Silent, String) {
+    let config = format!(
+        "[http]\nlisten = \"127.0.0.1:0\"\n[check]\ntimeout = 20\n[limits]\nrequest_timeout = 25\n{limits}"
+    );
+    let service = Service::start(folder, &config);
+    let silent = Silent::new();
+    let line =
+        format!("sign --key lab/spc-1234-key.pem --x5u {} 12155550100 12025550100", silent.1);
+    let identity = folder.out(&line).trim().to_owned();
+    (service, silent, identity)
+}
+
+#[test]
+fn too_many_requests_are_refused_and_the_rest_go_on() {
+    let folder = Folder::lab();
+    let (service, silent, identity) = downloads(&folder, "requests = 2\n");
+    let mut waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = service.connect();
+            stream.write_all(request("/v1/check", "", &identity).as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    wait_for("both at work", || {
+        service.get("/metrics").body.contains("secsipidx_requests_busy 2").then_some(())
+    });
+    let refused = service.post("/v1/check", "junk");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.head.contains("retry-after"));
+    assert_eq!(service.get("/healthz").status, 200);
+    for _ in &waiting {
+        silent.answer(&folder.read("lab/spc-1234.pem"));
+    }
+    for stream in &mut waiting {
+        assert_eq!(Reply::read(stream).body, "OK\n");
+    }
+    assert_eq!(service.post("/v1/check", "junk").status, 500);
+}
+
+#[test]
+fn sigterm_lets_requests_end() {
+    let folder = Folder::lab();
+    let notified = UnixDatagram::bind(folder.join("notify")).unwrap();
+    notified.set_read_timeout(Some(LIMIT)).unwrap();
+    let silent = Silent::new();
+    folder.write("service.toml", "[http]\nlisten = \"127.0.0.1:0\"\n[check]\ntimeout = 20\n[limits]\nrequest_timeout = 25\ndrain = 25\n[log]\nformat = \"json\"\n");
+    let socket = folder.join("notify");
+    let args = ["serve", "--config", "service.toml"];
+    let mut service = Service::ours(&folder, &args, &[("NOTIFY_SOCKET", &socket)]);
+    let told = || {
+        let mut state = [0; 100];
+        let len = notified.recv(&mut state).unwrap();
+        String::from_utf8(state[..len].to_vec()).unwrap()
+    };
+    assert_eq!(told(), "READY=1");
+    let line =
+        format!("sign --key lab/spc-1234-key.pem --x5u {} 12155550100 12025550100", silent.1);
+    let identity = folder.out(&line).trim().to_owned();
+    let mut stream = service.connect();
+    stream.write_all(request("/v1/check", "", &identity).as_bytes()).unwrap();
+    wait_for("it at work", || {
+        service.get("/metrics").body.contains("secsipidx_requests_busy 1").then_some(())
+    });
+    service.signal("-TERM");
+    assert_eq!(told(), "STOPPING=1");
+    let line: serde_json::Value = serde_json::from_str(&service.logged("stopping")).unwrap();
+    assert_eq!(line["level"], "INFO");
+    wait_for("no new connections", || {
+        std::net::TcpStream::connect(("127.0.0.1", service.port)).is_err().then_some(())
+    });
+    silent.answer(&folder.read("lab/spc-1234.pem"));
+    assert_eq!(Reply::read(&mut stream).body, "OK\n");
+    assert!(service.wait().success());
+}
+
+#[test]
+fn a_new_tls_certificate_is_taken_up() {
+    let folder = Folder::lab();
+    let tls = |name: &str| {
+        folder.openssl(&format!("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout tls-key.new -subj /CN={name} -days 3 -out tls.new"));
+        std::fs::rename(folder.join("tls-key.new"), folder.join("tls-key.pem")).unwrap();
+        std::fs::rename(folder.join("tls.new"), folder.join("tls.pem")).unwrap();
+    };
+    tls("first");
+    let service = Service::start(
+        &folder,
+        &format!(
+            "[https]\nlisten = \"127.0.0.1:0\"\ncertificate = \"tls.pem\"\nkey = \"tls-key.pem\"\n{KEYS}"
+        ),
+    );
+    let subject = || {
+        let output =
+            folder.openssl(&format!("s_client -connect 127.0.0.1:{} -alpn http/1.1", service.port));
+        output.lines().find(|line| line.starts_with("subject=")).unwrap_or_default().to_owned()
+    };
+    assert_eq!(subject(), "subject=CN = first");
+    // A certificate of another key leaves the first in use.
+    std::fs::copy(folder.join("lab/spc-1234.pem"), folder.join("tls.pem")).unwrap();
+    service.logged("the certificate in use stays");
+    assert_eq!(subject(), "subject=CN = first");
+    tls("second");
+    service.logged("is read again");
+    assert_eq!(subject(), "subject=CN = second");
+    // And it serves.
+    let mut client = std::process::Command::new("openssl")
+        .args(["s_client", "-quiet", "-connect", &format!("127.0.0.1:{}", service.port)])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    client.stdin.as_mut().unwrap().write_all(request("/v1/sign", "", CALL).as_bytes()).unwrap();
+    assert_eq!(Reply::read(client.stdout.as_mut().unwrap()).status, 200);
+    client.wait().unwrap();
+}
