@@ -108,6 +108,12 @@ impl Store {
         }
     }
 
+    /// Forgets what was stored for this URL.
+    pub fn remove(&self, url: &str) {
+        // There may be none.
+        let _ = fs::remove_file(self.path(url));
+    }
+
     /// Writes to a temporary name and renames, so that a reader never sees half a file.
     fn write(&self, path: &Path, text: &[u8]) -> io::Result<()> {
         static NEXT: AtomicU32 = AtomicU32::new(0);

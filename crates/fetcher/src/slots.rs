@@ -1,0 +1,201 @@
+//! Whose turn it is to be downloaded: bounded in all, by kind and by server.
+
+use crate::settings::limits::{
+    MAX_HOST_QUEUE, MAX_QUEUE, SLOTS_HOST, SLOTS_KEPT, SLOTS_KNOWN, SLOTS_NEW,
+};
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use tokio::sync::oneshot;
+
+/// Why a URL is downloaded. Each kind has slots of its own, so a flood of one holds up no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It delivered a certificate before, or the operator named it.
+    Kept = 0,
+    /// Its server delivered one before.
+    Known = 1,
+    /// Nobody has heard of it.
+    New = 2,
+}
+
+const SLOTS: [usize; 3] = [SLOTS_KEPT, SLOTS_KNOWN, SLOTS_NEW];
+
+/// Hands out the slots.
+#[derive(Default)]
+pub(crate) struct Slots(RefCell<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    busy: [usize; 3],
+    queues: [VecDeque<Job>; 3],
+    /// By server and kind; those with neither are not in it.
+    hosts: HashMap<(Rc<str>, usize), Load>,
+}
+
+#[derive(Default)]
+struct Load {
+    busy: usize,
+    queued: usize,
+}
+
+struct Job {
+    host: Rc<str>,
+    /// Whether anybody still wants it.
+    wanted: Box<dyn Fn() -> bool>,
+    go: oneshot::Sender<Permit>,
+}
+
+/// A slot, until it is dropped.
+pub(crate) struct Permit {
+    slots: Rc<Slots>,
+    kind: Kind,
+    host: Rc<str>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut inner = self.slots.0.borrow_mut();
+        if let Some(busy) = inner.busy.get_mut(self.kind as usize) {
+            *busy -= 1;
+        }
+        inner.load(&self.host, self.kind as usize, |load| load.busy -= 1);
+        drop(inner);
+        self.slots.pump(self.kind);
+    }
+}
+
+impl Slots {
+    /// A place in the queue; what comes of it is a slot, or nothing if nobody wants it any more.
+    /// `None` if the queue is full.
+    pub(crate) fn queue(
+        self: &Rc<Self>,
+        kind: Kind,
+        host: &Rc<str>,
+        wanted: Box<dyn Fn() -> bool>,
+    ) -> Option<oneshot::Receiver<Permit>> {
+        let (go, turn) = oneshot::channel();
+        {
+            let mut inner = self.0.borrow_mut();
+            let index = kind as usize;
+            let key = (Rc::clone(host), index);
+            let before = inner.hosts.get(&key).map_or(0, |load| load.queued);
+            let queue = inner.queues.get_mut(index)?;
+            if queue.len() >= MAX_QUEUE || before >= MAX_HOST_QUEUE {
+                return None;
+            }
+            queue.push_back(Job { host: Rc::clone(host), wanted, go });
+            inner.hosts.entry(key).or_default().queued += 1;
+        }
+        self.pump(kind);
+        Some(turn)
+    }
+
+    /// How many wait, and how many are under way.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let inner = self.0.borrow();
+        (inner.queues.iter().map(VecDeque::len).sum(), inner.busy.iter().sum())
+    }
+
+    /// Whether another of this kind would find a slot.
+    pub(crate) fn is_free(&self, kind: Kind) -> bool {
+        let inner = self.0.borrow();
+        inner.queues.get(kind as usize).is_some_and(|queue| queue.len() < MAX_QUEUE / 2)
+    }
+
+    fn pump(self: &Rc<Self>, kind: Kind) {
+        loop {
+            let Some(job) = self.0.borrow_mut().next(kind as usize) else { return };
+            let permit = Permit { slots: Rc::clone(self), kind, host: job.host };
+            // Its receiver was there a moment ago, and there is no other thread.
+            let _ = job.go.send(permit);
+        }
+    }
+}
+
+impl Inner {
+    fn load(&mut self, host: &Rc<str>, kind: usize, change: impl FnOnce(&mut Load)) {
+        let key = (Rc::clone(host), kind);
+        if let Some(load) = self.hosts.get_mut(&key) {
+            change(load);
+            if load.busy == 0 && load.queued == 0 {
+                self.hosts.remove(&key);
+            }
+        }
+    }
+
+    /// The next that may start, counted as busy.
+    fn next(&mut self, kind: usize) -> Option<Job> {
+        let mut at = 0;
+        while self.busy.get(kind)? < SLOTS.get(kind)? {
+            let queue = self.queues.get(kind)?;
+            // Under a flood of servers never heard of the oldest have hardly any time left:
+            // beginning with the youngest some succeed, the other way round none would.
+            let index =
+                if kind == Kind::New as usize { queue.len().checked_sub(at + 1)? } else { at };
+            let job = queue.get(index)?;
+            let wanted = (job.wanted)() && !job.go.is_closed();
+            let host = (Rc::clone(&job.host), kind);
+            if wanted && self.hosts.get(&host).is_some_and(|load| load.busy >= SLOTS_HOST) {
+                at += 1;
+                continue;
+            }
+            let job = self.queues.get_mut(kind)?.remove(index)?;
+            self.load(&job.host, kind, |load| {
+                // First up, then down: it must not be forgotten in between.
+                load.busy += usize::from(wanted);
+                load.queued -= 1;
+            });
+            if wanted {
+                *self.busy.get_mut(kind)? += 1;
+                return Some(job);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(slots: &Rc<Slots>, kind: Kind, host: &str) -> Option<oneshot::Receiver<Permit>> {
+        slots.queue(kind, &host.into(), Box::new(|| true))
+    }
+
+    #[test]
+    fn one_server_takes_only_its_share() {
+        let slots = Rc::new(Slots::default());
+        let mut busy: Vec<_> = (0..MAX_HOST_QUEUE + SLOTS_HOST)
+            .map(|_| queue(&slots, Kind::Known, "slow").expect("room"))
+            .collect();
+        assert!(queue(&slots, Kind::Known, "slow").is_none(), "its queue is full");
+        assert_eq!(slots.count(), (MAX_HOST_QUEUE, SLOTS_HOST));
+        let mut other = queue(&slots, Kind::Known, "quick").expect("room");
+        let permit = other.try_recv().expect("at once");
+        drop(permit);
+        // One is over: the next of its queue follows.
+        drop(busy.remove(0).try_recv().expect("under way"));
+        assert_eq!(slots.count(), (MAX_HOST_QUEUE - 1, SLOTS_HOST));
+        for mut turn in busy {
+            drop(turn.try_recv().expect("its turn"));
+        }
+        assert_eq!(slots.count(), (0, 0));
+        assert!(slots.0.borrow().hosts.is_empty());
+    }
+
+    #[test]
+    fn kinds_do_not_hold_up_each_other_and_the_unwanted_are_passed_over() {
+        let slots = Rc::new(Slots::default());
+        let flood: Vec<_> = (0..MAX_QUEUE + SLOTS_NEW)
+            .map(|n| slots.queue(Kind::New, &n.to_string().into(), Box::new(|| false)))
+            .collect();
+        assert_eq!(slots.count(), (0, 0), "nobody wants them");
+        drop(flood);
+        let flood: Vec<_> =
+            (0..SLOTS_NEW).map(|n| queue(&slots, Kind::New, &n.to_string())).collect();
+        assert!(queue(&slots, Kind::New, "x").expect("room").try_recv().is_err());
+        assert!(queue(&slots, Kind::Kept, "x").expect("room").try_recv().is_ok());
+        drop(flood);
+    }
+}
