@@ -45,6 +45,8 @@ pub(crate) struct Entry {
     pub hits: u64,
     /// Asked for since it was fetched.
     pub used: bool,
+    /// Its server said since that it is not there (4xx).
+    pub refused: bool,
 }
 
 impl Entry {
@@ -129,14 +131,14 @@ impl Cache {
         Some(old)
     }
 
-    /// Has the next download be unconditional.
-    pub(crate) fn forget_validators(&mut self, url: &str) {
+    /// Its server refuses it: it is not used past its time.
+    pub(crate) fn refused(&mut self, url: &str) {
         let found = match self.protected.peek_mut(url) {
             None => self.probation.peek_mut(url),
             found => found,
         };
         if let Some(entry) = found {
-            entry.freshness = None;
+            entry.refused = true;
         }
     }
 
@@ -190,6 +192,7 @@ mod tests {
             tier: Tier::Http,
             hits: 0,
             used: false,
+            refused: false,
         }
     }
 

@@ -71,31 +71,29 @@ impl Downloads {
             error: Error::new(code, format!("\"{url}\" {why}")),
             class,
         };
-        let conditions = known.map_or_else(HeaderMap::new, Freshness::conditions);
-        let asked = !conditions.is_empty();
         // From parse_url, so that every refusal is the core's own.
         let parsed =
             fetch::parse_url(url).map_err(|error| Failure { error, class: Class::Connect })?;
-        let response = self.client.get(parsed).headers(conditions).send().await.map_err(|e| {
-            if e.is_timeout() {
-                let seconds = self.timeout.as_secs();
-                fail(
-                    Class::Timeout,
-                    Code::HttpGet,
-                    format!("can't be fetched: no answer in {seconds} s"),
-                )
-            } else {
-                let why = format!("can't be fetched: {}", reasons(&e));
-                fail(Class::Connect, Code::HttpGet, why)
+        let send = async |conditions: HeaderMap| {
+            let request = self.client.get(parsed.clone()).headers(conditions);
+            request.send().await.map_err(|e| {
+                let (class, why) = if e.is_timeout() {
+                    (Class::Timeout, format!("no answer in {} s", self.timeout.as_secs()))
+                } else {
+                    (Class::Connect, reasons(&e))
+                };
+                fail(class, Code::HttpGet, format!("can't be fetched: {why}"))
+            })
+        };
+        let mut response = send(known.map_or_else(HeaderMap::new, Freshness::conditions)).await?;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            if let Some(freshness) = known.and_then(|known| known.updated(response.headers())) {
+                return Ok(Answer::NotModified(freshness));
             }
-        })?;
-        let status = response.status();
-        if status == StatusCode::NOT_MODIFIED
-            && asked
-            && let Some(freshness) = known.and_then(|known| known.updated(response.headers()))
-        {
-            return Ok(Answer::NotModified(freshness));
+            // It speaks of a version that is not here: ask for the whole.
+            response = send(HeaderMap::new()).await?;
         }
+        let status = response.status();
         if status != StatusCode::OK {
             let class = if status.is_server_error() { Class::Server } else { Class::Status };
             let why = format!("answers {status}, not 200 (redirects are not followed)");

@@ -34,7 +34,10 @@ impl Freshness {
 
     /// Seconds that it counts from now on; called when the answer has just come.
     pub(crate) fn seconds(&self) -> i64 {
-        i64::try_from(self.0.time_to_live(SystemTime::now()).as_secs()).unwrap_or(i64::MAX)
+        // The microseconds since it came are not to cost a second.
+        let left = self.0.time_to_live(SystemTime::now()).as_secs_f64().round();
+        // Saturates.
+        left as i64
     }
 
     /// Whether it may be used past its time when the server can't be had (§5.2.2.2).

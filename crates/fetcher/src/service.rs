@@ -311,7 +311,7 @@ impl Service {
     pub(crate) fn stale(&self, entry: &Entry, now: i64) -> Option<Served> {
         let end = entry.until.saturating_add(self.settings.stale_if_error.into());
         let end = end.min(entry.not_after);
-        let may = entry.freshness.as_ref().is_none_or(|f| f.may_be_stale());
+        let may = !entry.refused && entry.freshness.as_ref().is_none_or(|f| f.may_be_stale());
         let step = i64::try_from(limits::STALE_STEP.as_secs()).unwrap_or(i64::MAX);
         let until = now.saturating_add(step).min(end);
         (now < end && may).then(|| Served { body: Rc::clone(&entry.body), until })

@@ -143,7 +143,11 @@ impl Service {
 
     /// From its server, when it is its turn.
     async fn download(&self, url: &Rc<str>, host: &Rc<str>, flight: &Rc<Flight>) -> Outcome {
-        let known = self.state().cache.peek(url).map(|entry| entry.freshness.clone());
+        let known = self
+            .state()
+            .cache
+            .peek(url)
+            .map(|entry| (Rc::clone(&entry.body), entry.freshness.clone()));
         let kind = if known.is_some() || flight.keep.get() {
             Kind::Kept
         } else if self.state().hosts.is_known(host) {
@@ -176,9 +180,9 @@ impl Service {
             }
             state.stats.fetches += 1;
         }
-        let known = known.flatten();
+        let (body, freshness) = known.unwrap_or_default();
         let started = Instant::now();
-        let answer = self.downloads.get(url, known.as_ref()).await;
+        let answer = self.downloads.get(url, freshness.as_ref()).await;
         drop(permit);
         self.state().stats.took(started.elapsed());
         let entry = match answer {
@@ -187,12 +191,11 @@ impl Service {
                 self.fresh(url, &body, freshness)
             }
             Ok(Answer::NotModified(freshness)) => {
-                let body = self.state().cache.peek(url).map(|entry| Rc::clone(&entry.body));
                 let mut state = self.state();
                 state.hosts.alive(host);
                 state.stats.not_modified += 1;
                 drop(state);
-                self.fresh(url, &body.unwrap_or_default(), freshness)
+                self.fresh(url, &body, freshness)
             }
             Err(failure) => Err(self.failure(url, host, failure)),
         };
@@ -220,8 +223,14 @@ impl Service {
             state.hosts.dead(host, Instant::now());
         } else {
             state.hosts.alive(host);
-            // Its validators were not understood: the next time it is asked for the whole.
-            state.cache.forget_validators(url);
+        }
+        if failure.class == Class::Status {
+            // It is gone for good, so no reason to use it past its time (RFC 5861 §4).
+            state.cache.refused(url);
+            let stale = state.cache.peek(url).is_none_or(|e| e.until <= SystemClock.now());
+            if let (true, Some(store)) = (stale, &self.store) {
+                store.remove(url);
+            }
         }
         failure.error
     }
@@ -280,6 +289,7 @@ impl Service {
             tier,
             hits: 0,
             used: false,
+            refused: false,
         })
     }
 }
