@@ -4,6 +4,7 @@ use crate::address::{self, Address};
 use crate::protocol::{self, LENGTH, Listed, MAX_REPLY, Reply, Request};
 use crate::settings::limits::MAX_URL_LEN;
 use crate::stats::Stats;
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, connect, setsockopt, socket, sockopt::SendTimeout,
 };
@@ -182,7 +183,13 @@ impl Connection {
         // This bounds connect too, which waits where the service does not accept.
         let left = i64::try_from(left(deadline)?.as_micros()).unwrap_or(i64::MAX);
         setsockopt(&fd, SendTimeout, &TimeVal::microseconds(left))?;
-        connect(fd.as_raw_fd(), &address.to_unix()?)?;
+        let to = address.to_unix()?;
+        // A signal ends the wait, and does not connect.
+        while let Err(e) = connect(fd.as_raw_fd(), &to) {
+            if e != Errno::EINTR {
+                return Err(e.into());
+            }
+        }
         let owner = address::peer(&fd)?;
         if owner != Uid::effective().as_raw() && owner != 0 {
             return Err(io::Error::other(format!(
@@ -250,4 +257,45 @@ fn gone(error: &io::Error) -> bool {
 
 fn unexpected() -> Error {
     Error::new(Code::HttpGet, "the fetcher's answer makes no sense: is it of another version?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::{Backlog, bind, listen};
+
+    #[test]
+    fn a_service_that_does_not_accept_costs_the_deadline() {
+        let address = Address::new(&format!("@fetcher-client-{}", std::process::id()));
+        let fd =
+            socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(fd.as_raw_fd(), &address.to_unix().unwrap()).unwrap();
+        listen(&fd, Backlog::new(0).unwrap()).unwrap();
+        // The first finds a place in the queue and no answer, those after it not even that.
+        let limit = Duration::from_millis(200);
+        let clients: Vec<_> =
+            (0..3).map(|_| RemoteFetcher::new([address.clone()], limit)).collect();
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(Connection::open(&address, Instant::now() + limit));
+        }
+        assert!(held[2].is_err(), "the queue is full");
+        for client in &clients {
+            let started = Instant::now();
+            let error = client.fetch("https://h/").unwrap_err();
+            let took = started.elapsed();
+            assert!(error.message().contains("does not answer in 200 ms"), "{error}");
+            assert!(took >= limit && took < limit * 10, "{took:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_there() {
+        let client = RemoteFetcher::new([Address::new("/nonexistent/socket")], MAX_MARGIN);
+        let error = client.fetch("https://h/").unwrap_err();
+        assert_eq!(error.code(), Code::HttpGet);
+        assert!(error.message().contains("/nonexistent/socket can't be had"), "{error}");
+        let none = RemoteFetcher::new([], MAX_MARGIN);
+        assert!(none.fetch("https://h/").unwrap_err().message().contains("no fetcher"));
+    }
 }

@@ -66,8 +66,8 @@ impl Drop for Permit {
 }
 
 impl Slots {
-    /// A place in the queue; what comes of it is a slot, or nothing if nobody wants it any more.
-    /// `None` if the queue is full.
+    /// A place in the queue; what comes of it is a slot, or nothing if nobody wants it any more, or
+    /// younger ones need the place. `None` if the queue of [`Kind::Kept`] is full.
     pub(crate) fn queue(
         self: &Rc<Self>,
         kind: Kind,
@@ -81,11 +81,22 @@ impl Slots {
             let key = (Rc::clone(host), index);
             let before = inner.hosts.get(&key).map_or(0, |load| load.queued);
             let queue = inner.queues.get_mut(index)?;
-            if queue.len() >= MAX_QUEUE || before >= MAX_HOST_QUEUE {
-                return None;
-            }
+            // The oldest have the least chance left (see next()), and make room.
+            let oldest = if before >= MAX_HOST_QUEUE {
+                queue.iter().position(|job| job.host == *host)
+            } else {
+                (queue.len() >= MAX_QUEUE).then_some(0)
+            };
+            let oldest = match (oldest, kind) {
+                (Some(_), Kind::Kept) => return None,
+                (Some(at), _) => queue.remove(at),
+                (None, _) => None,
+            };
             queue.push_back(Job { host: Rc::clone(host), wanted, go });
             inner.hosts.entry(key).or_default().queued += 1;
+            if let Some(oldest) = oldest {
+                inner.load(&oldest.host, index, |load| load.queued -= 1);
+            }
         }
         self.pump(kind);
         Some(turn)
@@ -167,11 +178,11 @@ mod tests {
     fn one_server_takes_only_its_share() {
         let slots = Rc::new(Slots::default());
         let mut busy: Vec<_> = (0..MAX_HOST_QUEUE + SLOTS_HOST)
-            .map(|_| queue(&slots, Kind::Known, "slow").expect("room"))
+            .map(|_| queue(&slots, Kind::Kept, "slow").expect("room"))
             .collect();
-        assert!(queue(&slots, Kind::Known, "slow").is_none(), "its queue is full");
+        assert!(queue(&slots, Kind::Kept, "slow").is_none(), "its queue is full");
         assert_eq!(slots.count(), (MAX_HOST_QUEUE, SLOTS_HOST));
-        let mut other = queue(&slots, Kind::Known, "quick").expect("room");
+        let mut other = queue(&slots, Kind::Kept, "quick").expect("room");
         let permit = other.try_recv().expect("at once");
         drop(permit);
         // One is over: the next of its queue follows.
@@ -185,6 +196,21 @@ mod tests {
     }
 
     #[test]
+    fn the_youngest_come_first_and_the_oldest_make_room() {
+        let slots = Rc::new(Slots::default());
+        let mut turns: Vec<_> = (0..SLOTS_HOST + 2 * MAX_HOST_QUEUE)
+            .map(|_| queue(&slots, Kind::Known, "slow").expect("room"))
+            .collect();
+        assert_eq!(slots.count(), (MAX_HOST_QUEUE, SLOTS_HOST));
+        drop(turns[0].try_recv().expect("under way"));
+        assert!(turns.last_mut().expect("one").try_recv().is_ok(), "the youngest");
+        let closed = |turn: &mut oneshot::Receiver<Permit>| {
+            matches!(turn.try_recv(), Err(oneshot::error::TryRecvError::Closed))
+        };
+        assert!(closed(&mut turns[SLOTS_HOST]) && !closed(&mut turns[SLOTS_HOST + MAX_HOST_QUEUE]));
+    }
+
+    #[test]
     fn kinds_do_not_hold_up_each_other_and_the_unwanted_are_passed_over() {
         let slots = Rc::new(Slots::default());
         let flood: Vec<_> = (0..MAX_QUEUE + SLOTS_NEW)
@@ -192,8 +218,10 @@ mod tests {
             .collect();
         assert_eq!(slots.count(), (0, 0), "nobody wants them");
         drop(flood);
-        let flood: Vec<_> =
-            (0..SLOTS_NEW).map(|n| queue(&slots, Kind::New, &n.to_string())).collect();
+        let flood: Vec<_> = (0..2 * MAX_QUEUE + SLOTS_NEW)
+            .map(|n| queue(&slots, Kind::New, &n.to_string()))
+            .collect();
+        assert_eq!(slots.count(), (MAX_QUEUE, SLOTS_NEW));
         assert!(queue(&slots, Kind::New, "x").expect("room").try_recv().is_err());
         assert!(queue(&slots, Kind::Kept, "x").expect("room").try_recv().is_ok());
         drop(flood);

@@ -161,7 +161,7 @@ impl Service {
             return Err(busy(url));
         };
         let Ok(permit) = turn.await else {
-            return Err(failed(url, "is not fetched: nobody waited for it any more"));
+            return Err(busy(url));
         };
         {
             let mut state = self.state();
