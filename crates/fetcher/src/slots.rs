@@ -140,10 +140,10 @@ impl Inner {
         let mut at = 0;
         while self.busy.get(kind)? < SLOTS.get(kind)? {
             let queue = self.queues.get(kind)?;
-            // Under a flood of servers never heard of the oldest have hardly any time left:
-            // beginning with the youngest some succeed, the other way round none would.
+            // Under a flood the oldest have hardly any time left: beginning with the youngest some
+            // succeed, the other way round none would. Those of the operator wait as they came.
             let index =
-                if kind == Kind::New as usize { queue.len().checked_sub(at + 1)? } else { at };
+                if kind == Kind::Kept as usize { at } else { queue.len().checked_sub(at + 1)? };
             let job = queue.get(index)?;
             let wanted = (job.wanted)() && !job.go.is_closed();
             let host = (Rc::clone(&job.host), kind);
