@@ -138,6 +138,7 @@ impl Service {
         let flight = match state.flights.get(url) {
             Some(flight) => {
                 state.stats.coalesced += 1;
+                self.slots.renew(flight);
                 Rc::clone(flight)
             }
             None => match self.start(state, url, false) {

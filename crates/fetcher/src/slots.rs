@@ -1,5 +1,6 @@
 //! Whose turn it is to be downloaded: bounded in all, by kind and by server.
 
+use crate::service::Flight;
 use crate::settings::limits::{
     MAX_HOST_QUEUE, MAX_QUEUE, SLOTS_HOST, SLOTS_KEPT, SLOTS_KNOWN, SLOTS_NEW,
 };
@@ -41,8 +42,7 @@ struct Load {
 
 struct Job {
     host: Rc<str>,
-    /// Whether anybody still wants it.
-    wanted: Box<dyn Fn() -> bool>,
+    flight: Rc<Flight>,
     go: oneshot::Sender<Permit>,
 }
 
@@ -66,40 +66,64 @@ impl Drop for Permit {
 }
 
 impl Slots {
-    /// A place in the queue; what comes of it is a slot, or nothing if nobody wants it any more, or
-    /// younger ones need the place. `None` if the queue of [`Kind::Kept`] is full.
+    /// A slot, or a place in the queue; what comes of that is a slot, or nothing if nobody wants it
+    /// any more, or younger ones need the place. `None` if the queue of [`Kind::Kept`] is full.
     pub(crate) fn queue(
         self: &Rc<Self>,
         kind: Kind,
         host: &Rc<str>,
-        wanted: Box<dyn Fn() -> bool>,
+        flight: &Rc<Flight>,
     ) -> Option<oneshot::Receiver<Permit>> {
         let (go, turn) = oneshot::channel();
-        {
-            let mut inner = self.0.borrow_mut();
-            let index = kind as usize;
-            let key = (Rc::clone(host), index);
-            let before = inner.hosts.get(&key).map_or(0, |load| load.queued);
-            let queue = inner.queues.get_mut(index)?;
-            // The oldest have the least chance left (see next()), and make room.
-            let oldest = if before >= MAX_HOST_QUEUE {
-                queue.iter().position(|job| job.host == *host)
-            } else {
-                (queue.len() >= MAX_QUEUE).then_some(0)
-            };
-            let oldest = match (oldest, kind) {
-                (Some(_), Kind::Kept) => return None,
-                (Some(at), _) => queue.remove(at),
-                (None, _) => None,
-            };
-            queue.push_back(Job { host: Rc::clone(host), wanted, go });
-            inner.hosts.entry(key).or_default().queued += 1;
-            if let Some(oldest) = oldest {
-                inner.load(&oldest.host, index, |load| load.queued -= 1);
+        let index = kind as usize;
+        let mut inner = self.0.borrow_mut();
+        let load = inner.hosts.entry((Rc::clone(host), index)).or_default();
+        let (busy, queued) = (load.busy, load.queued);
+        // Those in the queue found no slot when they came, so the newcomer takes it from none.
+        let free = busy < SLOTS_HOST && inner.busy.get(index)? < SLOTS.get(index)?;
+        if free {
+            inner.load(host, index, |load| load.busy += 1);
+            *inner.busy.get_mut(index)? += 1;
+            drop(inner);
+            // Its receiver is below.
+            let _ = go.send(self.permit(kind, host));
+            return Some(turn);
+        }
+        let queue = inner.queues.get_mut(index)?;
+        // The oldest have the least chance left (see next()), and make room.
+        let oldest = if queued >= MAX_HOST_QUEUE {
+            queue.iter().position(|job| job.host == *host)
+        } else {
+            (queue.len() >= MAX_QUEUE).then_some(0)
+        };
+        let oldest = match (oldest, kind) {
+            (Some(_), Kind::Kept) => {
+                inner.load(host, index, |_| {});
+                return None;
+            }
+            (Some(at), _) => queue.remove(at),
+            (None, _) => None,
+        };
+        queue.push_back(Job { host: Rc::clone(host), flight: Rc::clone(flight), go });
+        inner.load(host, index, |load| load.queued += 1);
+        if let Some(oldest) = oldest {
+            inner.load(&oldest.host, index, |load| load.queued -= 1);
+        }
+        Some(turn)
+    }
+
+    /// Puts one that is asked for again among the youngest: what several calls ask for is less
+    /// likely to be invented.
+    pub(crate) fn renew(&self, flight: &Rc<Flight>) {
+        // Those of the operator keep their order.
+        for queue in self.0.borrow_mut().queues.iter_mut().skip(Kind::Known as usize) {
+            if let Some(at) = queue.iter().position(|job| Rc::ptr_eq(&job.flight, flight))
+                && let Some(job) = queue.remove(at)
+            {
+                queue.push_back(job);
+                return;
             }
         }
-        self.pump(kind);
-        Some(turn)
     }
 
     /// How many wait, and how many are under way.
@@ -117,10 +141,13 @@ impl Slots {
     fn pump(self: &Rc<Self>, kind: Kind) {
         loop {
             let Some(job) = self.0.borrow_mut().next(kind as usize) else { return };
-            let permit = Permit { slots: Rc::clone(self), kind, host: job.host };
             // Its receiver was there a moment ago, and there is no other thread.
-            let _ = job.go.send(permit);
+            let _ = job.go.send(self.permit(kind, &job.host));
         }
+    }
+
+    fn permit(self: &Rc<Self>, kind: Kind, host: &Rc<str>) -> Permit {
+        Permit { slots: Rc::clone(self), kind, host: Rc::clone(host) }
     }
 }
 
@@ -145,7 +172,7 @@ impl Inner {
             let index =
                 if kind == Kind::Kept as usize { at } else { queue.len().checked_sub(at + 1)? };
             let job = queue.get(index)?;
-            let wanted = (job.wanted)() && !job.go.is_closed();
+            let wanted = job.flight.wanted() && !job.go.is_closed();
             let host = (Rc::clone(&job.host), kind);
             if wanted && self.hosts.get(&host).is_some_and(|load| load.busy >= SLOTS_HOST) {
                 at += 1;
@@ -169,9 +196,14 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    fn flight(keep: bool) -> Rc<Flight> {
+        Rc::new(Flight { waiters: RefCell::default(), keep: Cell::new(keep) })
+    }
 
     fn queue(slots: &Rc<Slots>, kind: Kind, host: &str) -> Option<oneshot::Receiver<Permit>> {
-        slots.queue(kind, &host.into(), Box::new(|| true))
+        slots.queue(kind, &host.into(), &flight(true))
     }
 
     #[test]
@@ -213,17 +245,31 @@ mod tests {
     #[test]
     fn kinds_do_not_hold_up_each_other_and_the_unwanted_are_passed_over() {
         let slots = Rc::new(Slots::default());
-        let flood: Vec<_> = (0..MAX_QUEUE + SLOTS_NEW)
-            .map(|n| slots.queue(Kind::New, &n.to_string().into(), Box::new(|| false)))
-            .collect();
-        assert_eq!(slots.count(), (0, 0), "nobody wants them");
-        drop(flood);
         let flood: Vec<_> = (0..2 * MAX_QUEUE + SLOTS_NEW)
             .map(|n| queue(&slots, Kind::New, &n.to_string()))
             .collect();
         assert_eq!(slots.count(), (MAX_QUEUE, SLOTS_NEW));
         assert!(queue(&slots, Kind::New, "x").expect("room").try_recv().is_err());
         assert!(queue(&slots, Kind::Kept, "x").expect("room").try_recv().is_ok());
+        let mut wanted = queue(&slots, Kind::New, "wanted").expect("room");
+        let unwanted = slots.queue(Kind::New, &"y".into(), &flight(false));
         drop(flood);
+        assert!(wanted.try_recv().is_ok());
+        assert!(unwanted.expect("room").try_recv().is_err());
+        assert_eq!(slots.count(), (0, 0));
+        assert!(slots.0.borrow().hosts.is_empty());
+    }
+
+    #[test]
+    fn what_is_asked_for_again_is_young_again() {
+        let slots = Rc::new(Slots::default());
+        let mut busy: Vec<_> =
+            (0..SLOTS_HOST).map(|_| queue(&slots, Kind::Known, "h").expect("room")).collect();
+        let asked = flight(true);
+        let mut turn = slots.queue(Kind::Known, &"h".into(), &asked).expect("room");
+        let _younger: Vec<_> = (0..9).map(|_| queue(&slots, Kind::Known, "h")).collect();
+        slots.renew(&asked);
+        drop(busy[0].try_recv().expect("under way"));
+        assert!(turn.try_recv().is_ok());
     }
 }

@@ -155,12 +155,12 @@ impl Service {
         } else {
             Kind::New
         };
-        let wanted = Rc::clone(flight);
-        let Some(turn) = self.slots.queue(kind, host, Box::new(move || wanted.wanted())) else {
+        let Some(turn) = self.slots.queue(kind, host, flight) else {
             self.state().stats.refused_busy += 1;
             return Err(busy(url));
         };
         let Ok(permit) = turn.await else {
+            self.state().stats.refused_busy += 1;
             return Err(busy(url));
         };
         {

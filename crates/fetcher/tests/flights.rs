@@ -243,3 +243,80 @@ fn urls_are_spread_over_services() {
     client.flush(None).expect("flushed");
     assert_eq!(client.stats().expect("counters").entries, 0);
 }
+
+#[test]
+fn it_ends_when_it_is_told_to() {
+    let address = fetcher::Address::new(&format!("@fetcher-end-{}", std::process::id()));
+    let listener = address.listen().unwrap();
+    let http = Http::start();
+    let url = http.on("/silent.pem", Answer::Silent);
+    let shutdown = fetcher::Shutdown::new();
+    let service = std::thread::spawn({
+        let shutdown = shutdown.clone();
+        move || fetcher::run(&fetcher::Settings::default(), listener, &shutdown)
+    });
+    let client = fetcher::RemoteFetcher::new([address.clone()], 5 * SECOND);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| client.fetch(&url));
+        let watcher = fetcher::RemoteFetcher::new([address.clone()], 5 * SECOND);
+        wait_for("the download", LIMIT, || (watcher.stats().unwrap().in_flight == 1).then_some(()));
+        let started = Instant::now();
+        shutdown.stop();
+        service.join().unwrap().expect("it ends well");
+        waiting.join().unwrap().expect_err("nobody answers any more");
+        assert!(started.elapsed() < 2 * SECOND, "{:?}", started.elapsed());
+    });
+    address.listen().expect("its name is free again");
+}
+
+#[test]
+fn settings_that_cannot_work_are_named() {
+    let default = fetcher::Settings::default;
+    let folder = Folder::new();
+    let file = folder.path().join("urls");
+    std::fs::write(&file, "http://h/\nftp://h/\n").unwrap();
+    for (settings, text) in [
+        (fetcher::Settings { cache_max: 0, ..default() }, "cache_max 0"),
+        (fetcher::Settings { cache_min: 9, cache_max: 8, ..default() }, "cache_min 9"),
+        (fetcher::Settings { negative_ttl: 0, ..default() }, "negative_ttl 0"),
+        (fetcher::Settings { entries: 0, ..default() }, "0 certificates"),
+        (fetcher::Settings { bytes: 1, ..default() }, "1 octets"),
+        (fetcher::Settings { cache_url: "http://h".into(), ..default() }, "cache_url"),
+        (fetcher::Settings { prefetch_file: "/nonexistent".into(), ..default() }, "/nonexistent"),
+        (fetcher::Settings { prefetch_file: file.clone(), ..default() }, "line 2"),
+    ] {
+        let error = settings.validate().unwrap_err();
+        assert!(error.message().contains(text), "{text}: {error}");
+    }
+    default().validate().unwrap();
+}
+
+#[test]
+fn certificates_that_end_together_are_not_fetched_together() {
+    const COUNT: usize = 200;
+    let http = Http::start();
+    let headers = "Cache-Control: max-age=20\r\n";
+    let body = certificate(DAY);
+    let urls: Vec<_> = (0..COUNT)
+        .map(|n| http.on(&format!("/{n}.pem"), Answer::Ok(headers, body.clone())))
+        .collect();
+    let service = Service::start(&[("cache_min", "0")]);
+    let client = service.client(5 * SECOND);
+    let ask = || urls.iter().for_each(|url| drop(client.fetch(url).expect("in memory")));
+    ask();
+    ask();
+    let (mut first, mut last) = (None, Instant::now());
+    wait_for("the refreshes", 2 * LIMIT, || {
+        let done = service.stats().refreshes;
+        if done > 0 {
+            first.get_or_insert_with(Instant::now);
+        }
+        last = Instant::now();
+        (done == u64::try_from(COUNT).unwrap()).then_some(())
+    });
+    let span = last - first.unwrap();
+    assert!(span > Duration::from_millis(900), "all in {span:?}");
+    ask();
+    assert_eq!(service.stats().coalesced, 0, "nobody waited");
+    assert_eq!(http.total(), 2 * COUNT);
+}
