@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stir::Fetch;
-use support::{Answer, DAY, Http, Service, certificate, signal, wait_for};
+use support::{Answer, DAY, Folder, Http, Service, certificate, signal, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(30);
@@ -196,6 +196,48 @@ fn servers_of_every_kind_cost_their_callers_the_timeout_and_others_nothing() {
         "{stats:?}"
     );
     assert!(stats.failed_connect >= 2 && stats.failed_timeout == 1, "{stats:?}");
+}
+
+#[test]
+fn name_servers_that_never_answer_hold_up_no_known_server() {
+    const NAMES: usize = 500;
+    let folder = Folder::new();
+    let resolv = folder.path().join("resolv.conf");
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let address = format!("127.77.{high}.{}", low.clamp(1, 254));
+    std::fs::write(&resolv, format!("nameserver {address}\n")).unwrap();
+    let namespace = Command::new("unshare").args(["-m", "true"]).output();
+    let silent = std::net::UdpSocket::bind((address.as_str(), 53));
+    let (Ok(_silent), true) = (&silent, namespace.is_ok_and(|output| output.status.success()))
+    else {
+        println!("SKIPPED: needs a mount namespace and port 53, so root: {silent:?}");
+        return;
+    };
+    let http = Http::start();
+    let service = Service::start(&[("resolv_conf", resolv.to_str().unwrap()), ("timeout", "2")]);
+    let threads = service.threads();
+    let client = service.client(5 * SECOND);
+    let url = |path: &str| {
+        http.on(path, Answer::Ok("", certificate(DAY)));
+        format!("http://localhost:{}{path}", http.port)
+    };
+    client.fetch(&url("/first.pem")).expect("by /etc/hosts");
+    let mut flood = connect(&service);
+    for n in 0..NAMES {
+        let url = format!("http://host-{n}.example/{n}.pem");
+        flood.write_all(&get(u32::try_from(n).unwrap(), 4000, &url)).unwrap();
+    }
+    wait_for("the resolvers", LIMIT, || {
+        (service.threads() >= u64::try_from(fetcher::limits::MAX_RESOLVERS).unwrap()).then_some(())
+    });
+    for n in 0..20 {
+        let started = Instant::now();
+        client.fetch(&url(&format!("/{n}.pem"))).expect("its name is resolved meanwhile");
+        assert!(started.elapsed() < SECOND, "{:?}", started.elapsed());
+    }
+    assert_eq!(answers(&mut flood, NAMES), 0, "all are answered, none well");
+    let most = u64::try_from(2 * fetcher::limits::MAX_RESOLVERS + 4).unwrap();
+    assert!(service.threads() <= threads + most, "{}", service.threads());
 }
 
 #[test]

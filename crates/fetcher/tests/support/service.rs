@@ -28,10 +28,22 @@ impl Service {
     fn start_at(address: String, settings: Vec<(String, String)>) -> Self {
         let mut lines = format!("address {address}\n");
         settings.iter().for_each(|(name, value)| lines += &format!("{name} {value}\n"));
-        let process = Command::new(std::env::current_exe().unwrap())
+        let program = std::env::current_exe().unwrap();
+        // With a resolv.conf of its own: in a mount namespace of its own.
+        let resolv = settings.iter().find(|(name, _)| name == "resolv_conf");
+        let mut command = match resolv {
+            None => Command::new(program),
+            Some((_, path)) => {
+                let mut command = Command::new("unshare");
+                let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+                command.args(["-m", "sh", "-c", script, path]).arg(program);
+                command
+            }
+        };
+        let process = command
             .args(["support::service::process", "--exact", "--ignored", "--nocapture"])
             .env(VARIABLE, lines)
-            .env("NO_PROXY", "127.0.0.1")
+            .env("NO_PROXY", "127.0.0.1,localhost")
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -63,9 +75,17 @@ impl Service {
 
     /// Kibibytes that it has in memory.
     pub fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    pub fn threads(&self) -> u64 {
+        self.status("Threads:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 }
@@ -96,6 +116,7 @@ fn process() {
             "entries" => settings.entries = number(),
             "cache_url" => settings.cache_url = value.into(),
             "prefetch_file" => settings.prefetch_file = value.into(),
+            "resolv_conf" => {}
             _ => panic!("{name}: no such setting"),
         }
     }
