@@ -8,7 +8,8 @@ use std::rc::Rc;
 /// Share of the whole that is protected, in tenths: the rest lets new certificates prove that they
 /// are in use.
 const PROTECTED_TENTHS: usize = 8;
-/// What an entry takes beside its body and URL, in octets: answer headers, hash tables, links.
+/// What an entry takes beside its body and URL, in octets: answer headers, hash tables, links, and
+/// what the allocator makes of them.
 const OVERHEAD: usize = 1536;
 
 /// Where a certificate was found.

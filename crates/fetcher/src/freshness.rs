@@ -12,30 +12,65 @@ use std::time::{Duration, SystemTime};
 const HEADERS: [HeaderName; 7] = [AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, LAST_MODIFIED, PRAGMA];
 /// Longest value that is kept, in octets: they stay in memory with the certificate.
 const MAX_VALUE: usize = 256;
+/// Most values of one header.
+const MAX_VALUES: usize = 4;
 /// Largest Age, in seconds (ten years): more is nonsense, and would overflow in the library.
 const MAX_AGE: u64 = 315_360_000;
 
-/// What an answer said of itself.
+/// What an answer said of itself: copies of its headers, for as they came they hold on to the buffer
+/// that the whole answer was read into. The library's form of them is made when it is needed.
 #[derive(Clone)]
-pub(crate) struct Freshness(Box<CachePolicy>);
+pub(crate) struct Freshness {
+    headers: Box<[(HeaderName, Box<str>)]>,
+    /// When it came.
+    at: SystemTime,
+}
 
 impl Freshness {
     /// Of a 200 answer that has just come.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let headers = HEADERS.iter().flat_map(|name| {
+            let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+            values
+                .filter(|value| value.len() <= MAX_VALUE)
+                .take(MAX_VALUES)
+                .map(|value| (name.clone(), value.into()))
+        });
+        Self { headers: headers.collect(), at: SystemTime::now() }
+    }
+
+    fn policy(&self) -> CachePolicy {
         let options = CacheOptions {
             shared: true,
             // With no directive it is cache_min that counts, not a guess from Last-Modified.
             cache_heuristic: 0.0,
             ..CacheOptions::default()
         };
-        let (request, response) = (request(), response(200, headers));
-        Self(Box::new(CachePolicy::new_options(&request, &response, SystemTime::now(), options)))
+        CachePolicy::new_options(&request(), &self.response(200), self.at, options)
+    }
+
+    fn response(&self, status: u16) -> Response<()> {
+        let mut response = Response::new(());
+        if let Ok(status) = status.try_into() {
+            *response.status_mut() = status;
+        }
+        for (name, value) in &self.headers {
+            let value = if *name == AGE {
+                Ok(HeaderValue::from(value.trim().parse().unwrap_or(0).min(MAX_AGE)))
+            } else {
+                HeaderValue::from_str(value)
+            };
+            if let Ok(value) = value {
+                response.headers_mut().append(name, value);
+            }
+        }
+        response
     }
 
     /// Seconds that it counts from now on; called when the answer has just come.
     pub(crate) fn seconds(&self) -> i64 {
         // The microseconds since it came are not to cost a second.
-        let left = self.0.time_to_live(SystemTime::now()).as_secs_f64().round();
+        let left = self.policy().time_to_live(SystemTime::now()).as_secs_f64().round();
         // Saturates.
         left as i64
     }
@@ -46,14 +81,14 @@ impl Freshness {
         let mut request = request();
         request.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-stale"));
         let late = SystemTime::now() + Duration::from_secs(MAX_AGE);
-        matches!(self.0.before_request(&request, late), BeforeRequest::Fresh(_))
+        matches!(self.policy().before_request(&request, late), BeforeRequest::Fresh(_))
     }
 
     /// The headers that ask for it only if it has changed (§4.3.1); none without a validator.
     pub(crate) fn conditions(&self) -> HeaderMap {
         let mut request = request();
         request.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        let mut headers = match self.0.before_request(&request, SystemTime::now()) {
+        let mut headers = match self.policy().before_request(&request, SystemTime::now()) {
             BeforeRequest::Stale { request, .. } => request.headers,
             BeforeRequest::Fresh(_) => HeaderMap::new(),
         };
@@ -63,8 +98,9 @@ impl Freshness {
 
     /// What a 304 answer makes of it (§4.3.4); `None` if that speaks of another version.
     pub(crate) fn updated(&self, headers: &HeaderMap) -> Option<Self> {
-        match self.0.after_response(&request(), &response(304, headers), SystemTime::now()) {
-            AfterResponse::NotModified(policy, _) => Some(Self(Box::new(policy))),
+        let answer = Self::of(headers).response(304);
+        match self.policy().after_response(&request(), &answer, SystemTime::now()) {
+            AfterResponse::NotModified(_, parts) => Some(Self::of(&parts.headers)),
             AfterResponse::Modified(..) => None,
         }
     }
@@ -73,28 +109,6 @@ impl Freshness {
 /// The request as the library sees it: which one it is plays no part.
 fn request() -> Request<()> {
     Request::new(())
-}
-
-fn response(status: u16, headers: &HeaderMap) -> Response<()> {
-    let mut response = Response::new(());
-    if let Ok(status) = status.try_into() {
-        *response.status_mut() = status;
-    }
-    for name in HEADERS {
-        for value in headers.get_all(&name) {
-            let Ok(text) = value.to_str() else { continue };
-            if text.len() > MAX_VALUE {
-                continue;
-            }
-            let value = if name == AGE {
-                HeaderValue::from(text.trim().parse().unwrap_or(0).min(MAX_AGE))
-            } else {
-                value.clone()
-            };
-            response.headers_mut().append(&name, value);
-        }
-    }
-    response
 }
 
 #[cfg(test)]

@@ -140,6 +140,26 @@ fn a_flood_of_invented_urls_holds_up_no_good_one() {
 }
 
 #[test]
+fn a_certificate_takes_no_more_memory_than_is_counted() {
+    const COUNT: usize = 2000;
+    let (http, service) = (Http::start(), Service::start(&[]));
+    let headers = "ETag: \"a\"\r\nCache-Control: max-age=100000\r\nServer: x\r\n";
+    http.on("*", Answer::Ok(headers, certificate(DAY)));
+    let client = service.client(5 * SECOND);
+    let fetch = |from: usize, to: usize| {
+        for n in from..to {
+            client.fetch(&http.url(&format!("/{n}.pem"))).expect("fetched");
+        }
+        (service.memory() * 1024, service.stats().bytes)
+    };
+    // The first ones fill the allocator's and the client's own pools.
+    let (memory, bytes) = fetch(0, COUNT / 4);
+    let (more_memory, more_bytes) = fetch(COUNT / 4, COUNT);
+    let (took, counted) = (more_memory.saturating_sub(memory), more_bytes - bytes);
+    assert!(took <= counted, "{took} octets, counted as {counted}");
+}
+
+#[test]
 fn servers_of_every_kind_cost_their_callers_the_timeout_and_others_nothing() {
     let http = Http::start();
     let service = Service::start(&[("timeout", "1")]);
