@@ -11,8 +11,8 @@ use pki::{CrlSpec, Key, NOW, Spec};
 use std::path::PathBuf;
 use std::sync::Arc;
 use stir::{
-    Call, CheckOptions, Clock, Config, Error, Fetch, Policy, PrivateKey, PublicKey, Signer,
-    SipCall, Verifier,
+    Call, CheckOptions, Clock, Config, Error, Fetch, Fetched, Policy, PrivateKey, PublicKey,
+    Signer, SipCall, Verifier,
 };
 
 fn main() {
@@ -30,8 +30,8 @@ impl Clock for Fixed {
 struct One(String);
 
 impl Fetch for One {
-    fn fetch(&self, _: &str) -> Result<Vec<u8>, Error> {
-        Ok(self.0.clone().into_bytes())
+    fn fetch(&self, _: &str) -> Result<Fetched, Error> {
+        Ok(Fetched { body: self.0.clone().into_bytes(), until: None })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::fetch::Fetch;
+use crate::fetch::{Fetch, Fetched};
 use crate::file::Files;
 use crate::key::Credential;
 use crate::store::Store;
@@ -107,11 +107,11 @@ impl Credentials {
         if let Some((text, _)) = self.stored(url, now) {
             return Ok(text);
         }
-        let text = self.fetcher.fetch(url)?;
-        if let Ok(vouched) = Vouched::parse(&text) {
-            self.keep(url, &text, &vouched, now);
+        let fetched = self.fetcher.fetch(url)?;
+        if let Ok(vouched) = Vouched::parse(&fetched.body) {
+            self.keep(url, &fetched, &vouched, now);
         }
-        Ok(text)
+        Ok(fetched.body)
     }
 
     fn load(&self, url: &str, now: i64) -> Result<Arc<Vouched>> {
@@ -120,11 +120,12 @@ impl Credentials {
         {
             return Ok(self.remember(url, vouched, until, now));
         }
-        let text = self.fetcher.fetch(url)?;
-        let vouched = Vouched::parse(&text)
+        let fetched = self.fetcher.fetch(url)?;
+        let vouched = Vouched::parse(&fetched.body)
             .map_err(|e| Error::new(e.code(), format!("\"{url}\": {}", e.message())))?;
-        self.keep(url, &text, &vouched, now);
-        Ok(self.remember(url, vouched, now.saturating_add(self.expire), now))
+        self.keep(url, &fetched, &vouched, now);
+        let until = fetched.until.unwrap_or_else(|| now.saturating_add(self.expire));
+        Ok(self.remember(url, vouched, until, now))
     }
 
     fn stored(&self, url: &str, now: i64) -> Option<(Vec<u8>, i64)> {
@@ -132,11 +133,11 @@ impl Credentials {
     }
 
     /// Puts what parsed, and has not expired, into the folder.
-    fn keep(&self, url: &str, text: &[u8], vouched: &Vouched, now: i64) {
+    fn keep(&self, url: &str, fetched: &Fetched, vouched: &Vouched, now: i64) {
         if let Some(store) = &self.store
             && now < not_after(&vouched.credential)
         {
-            store.put(url, text);
+            store.put(url, &fetched.body, fetched.until);
         }
     }
 

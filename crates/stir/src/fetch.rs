@@ -2,24 +2,34 @@
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::file::MAX_LEN;
+pub use crate::file::MAX_LEN;
 use crate::x5u::X5uRules;
 use nix::sys::signal::{SigSet, SigmaskHow};
-use reqwest::blocking::{Client, ClientBuilder};
+use reqwest::blocking::Client;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Certificate, Proxy, Url, redirect};
+use reqwest::{Certificate, ClientBuilder, Proxy, Url, redirect};
 use std::io::Read;
 use std::net::ToSocketAddrs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// What a URL names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// The body of a 200 answer.
+    pub body: Vec<u8>,
+    /// Until when it may be used, in Unix seconds, where the one who fetched it knows (RFC 9111);
+    /// `None` leaves it to `cache_expire`.
+    pub until: Option<i64>,
+}
+
 /// Gets what a URL names. Front ends bring their own where downloads go another way.
 pub trait Fetch: Send + Sync {
-    /// The body of a 200 answer.
+    /// The body of a 200 answer, and until when it counts.
     ///
     /// # Errors
     /// [`Code::HttpUrl`], [`Code::HttpGet`], [`Code::HttpStatus`], [`Code::HttpBody`].
-    fn fetch(&self, url: &str) -> Result<Vec<u8>>;
+    fn fetch(&self, url: &str) -> Result<Fetched>;
 }
 
 /// reqwest's blocking client, made at the first download in the process that downloads.
@@ -46,9 +56,14 @@ impl HttpFetcher {
         // Dropping one of another process would wait for a thread that is not here.
         std::mem::forget(client.take());
         let built = without_signals(|| {
-            builder(&self.config)?.build().map_err(|e| {
-                Error::new(Code::HttpGet, format!("the HTTP client can't start: {}", reasons(&e)))
-            })
+            reqwest::blocking::ClientBuilder::from(client_builder(&self.config)?).build().map_err(
+                |e| {
+                    Error::new(
+                        Code::HttpGet,
+                        format!("the HTTP client can't start: {}", reasons(&e)),
+                    )
+                },
+            )
         })?;
         *client = Some((pid, built.clone()));
         Ok(built)
@@ -56,7 +71,7 @@ impl HttpFetcher {
 }
 
 impl Fetch for HttpFetcher {
-    fn fetch(&self, url: &str) -> Result<Vec<u8>> {
+    fn fetch(&self, url: &str) -> Result<Fetched> {
         let parsed = parse_url(url)?;
         let client = self.client()?;
         let limit = Duration::from_secs(self.config.timeout.into());
@@ -79,6 +94,7 @@ impl Fetch for HttpFetcher {
             ));
         }
         read_body(response, deadline)
+            .map(|body| Fetched { body, until: None })
             .map_err(|why| Error::new(Code::HttpBody, format!("\"{url}\" {why}")))
     }
 }
@@ -105,7 +121,10 @@ fn read_body(mut body: impl Read, deadline: Instant) -> std::result::Result<Vec<
 }
 
 /// The URL, if it is one that is fetched at all.
-fn parse_url(url: &str) -> Result<Url> {
+///
+/// # Errors
+/// [`Code::HttpUrl`].
+pub fn parse_url(url: &str) -> Result<Url> {
     let wrong = |why: &str| Error::new(Code::HttpUrl, format!("\"{}\" {why}", url.escape_debug()));
     let parsed = Url::parse(url).map_err(|e| wrong(&format!("is no URL: {e}")))?;
     if !matches!(parsed.scheme(), "http" | "https") {
@@ -116,14 +135,18 @@ fn parse_url(url: &str) -> Result<Url> {
 
 /// Refuses settings that the client could not be made with.
 pub(crate) fn check_settings(config: &Config) -> Result<()> {
-    builder(config).map(drop)
+    client_builder(config).map(drop)
 }
 
-fn builder(config: &Config) -> Result<ClientBuilder> {
-    let mut builder = Client::builder()
+/// The HTTP client as the settings want it: proxy, roots, no redirects. Whoever builds it sets the
+/// timeout of a request.
+///
+/// # Errors
+/// [`Code::Generic`] for a proxy or a file of roots that can't be used.
+pub fn client_builder(config: &Config) -> Result<ClientBuilder> {
+    let mut builder = reqwest::Client::builder()
         .user_agent(concat!("secsipid-rs/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .timeout(Duration::from_secs(config.timeout.into()));
+        .redirect(redirect::Policy::none());
     if !config.http_proxy.is_empty() {
         let proxy = Proxy::all(&config.http_proxy).map_err(|e| {
             Error::new(
@@ -181,7 +204,7 @@ impl Resolve for Resolver {
 
 /// Runs with all signals blocked, so that the threads it starts never take one: they are the
 /// host's.
-fn without_signals<T>(run: impl FnOnce() -> T) -> T {
+pub fn without_signals<T>(run: impl FnOnce() -> T) -> T {
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
     let result = run();
     if let Ok(before) = before {
@@ -192,7 +215,7 @@ fn without_signals<T>(run: impl FnOnce() -> T) -> T {
 }
 
 /// An error with its causes: the outermost alone says only "error sending request".
-fn reasons(error: &dyn std::error::Error) -> String {
+pub fn reasons(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -11,42 +11,96 @@ use std::time::UNIX_EPOCH;
 /// First line of a file: it says which URL's certificate this is, so that a file that was renamed
 /// or copied is not taken for another's.
 const URL_LINE: &str = "x5u: ";
+/// Second line of a file whose writer knew until when it counts, in Unix seconds.
+const UNTIL_LINE: &str = "until: ";
+
+/// What a file's name ends in, after the digest.
+pub const SUFFIX: &str = ".pem";
+
+/// A certificate with the head that names its URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// What was downloaded.
+    pub body: Vec<u8>,
+    /// Until when it counts (Unix seconds), if its writer knew.
+    pub until: Option<i64>,
+}
+
+impl Stored {
+    /// The octets to keep: a head, and what was downloaded.
+    pub fn encode(url: &str, body: &[u8], until: Option<i64>) -> Vec<u8> {
+        let mut text = head(url);
+        if let Some(until) = until {
+            text.push_str(&format!("{UNTIL_LINE}{until}\n"));
+        }
+        [text.as_bytes(), body].concat()
+    }
+
+    /// What [`Stored::encode`] made, if it is this URL's.
+    pub fn decode(url: &str, text: &[u8]) -> Option<Self> {
+        let rest = text.strip_prefix(head(url).as_bytes())?;
+        let Some(after) = rest.strip_prefix(UNTIL_LINE.as_bytes()) else {
+            return Some(Self { body: rest.to_vec(), until: None });
+        };
+        let end = after.iter().position(|octet| *octet == b'\n')?;
+        let (line, body) = after.split_at(end);
+        let until = std::str::from_utf8(line).ok()?.parse().ok()?;
+        Some(Self { body: body.get(1..)?.to_vec(), until: Some(until) })
+    }
+}
+
+/// A name for a URL that no other URL has, in hexadecimal.
+pub fn name(url: &str) -> String {
+    use std::fmt::Write as _;
+    let mut name = String::with_capacity(68);
+    for octet in digest(&SHA256, url.as_bytes()).as_ref() {
+        // Writing to a String does not fail.
+        let _ = write!(name, "{octet:02x}");
+    }
+    name
+}
 
 /// A folder of certificates by URL. File names are digests: no two URLs share one, none is too
 /// long, none leaves the folder.
-pub(crate) struct Store {
+pub struct Store {
     folder: PathBuf,
-    /// Seconds that a file counts.
+    /// Seconds that a file counts at most.
     expire: i64,
 }
 
 impl Store {
-    /// `None` without a folder.
-    pub(crate) fn new(folder: &Path, expire: u32) -> Option<Self> {
+    /// `None` without a folder, or where nothing is to be kept.
+    pub fn new(folder: &Path, expire: u32) -> Option<Self> {
         (!folder.as_os_str().is_empty() && expire > 0)
             .then(|| Self { folder: folder.to_owned(), expire: expire.into() })
     }
 
     /// What was stored for this URL, and until when it counts (Unix seconds). A file that is stale,
     /// another's or unreadable is as good as none.
-    pub(crate) fn get(&self, url: &str, now: i64) -> Option<(Vec<u8>, i64)> {
+    pub fn get(&self, url: &str, now: i64) -> Option<(Vec<u8>, i64)> {
+        let (stored, written) = self.read(url, now)?;
+        let until = written.saturating_add(self.expire).min(stored.until.unwrap_or(i64::MAX));
+        (now < until).then_some((stored.body, until))
+    }
+
+    /// What was stored for this URL, stale or not, and when (Unix seconds).
+    pub fn read(&self, url: &str, now: i64) -> Option<(Stored, i64)> {
         let path = self.path(url);
         let written = fs::metadata(&path).ok()?.modified().ok()?;
         let written = i64::try_from(written.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
         // A file from the future is none of ours, or the clock was set back: it could stay for ever.
-        if written > now || now - written >= self.expire {
+        if written > now {
             return None;
         }
         let (_, text) = file::read_path(&path).ok()?;
-        let body = text.strip_prefix(head(url).as_bytes())?;
-        Some((body.to_vec(), written + self.expire))
+        Some((Stored::decode(url, &text)?, written))
     }
 
     /// Stores what was downloaded. A failure (full disk, no permission) is logged: the call that
     /// needed the certificate has it already.
-    pub(crate) fn put(&self, url: &str, body: &[u8]) {
+    pub fn put(&self, url: &str, body: &[u8], until: Option<i64>) {
         let path = self.path(url);
-        if let Err(e) = self.write(&path, url, body) {
+        if let Err(e) = self.write(&path, &Stored::encode(url, body, until)) {
             log::warn!(
                 "cache_dir \"{}\": the certificate of {url} can't be stored: {e}",
                 self.folder.display()
@@ -54,8 +108,14 @@ impl Store {
         }
     }
 
+    /// Forgets what was stored for this URL.
+    pub fn remove(&self, url: &str) {
+        // There may be none.
+        let _ = fs::remove_file(self.path(url));
+    }
+
     /// Writes to a temporary name and renames, so that a reader never sees half a file.
-    fn write(&self, path: &Path, url: &str, body: &[u8]) -> io::Result<()> {
+    fn write(&self, path: &Path, text: &[u8]) -> io::Result<()> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let temporary = self.folder.join(format!(".{}-{number}.tmp", std::process::id()));
@@ -64,10 +124,7 @@ impl Store {
             .create(true)
             .truncate(true)
             .open(&temporary)
-            .and_then(|mut file| {
-                file.write_all(head(url).as_bytes())?;
-                file.write_all(body)
-            })
+            .and_then(|mut file| file.write_all(text))
             .and_then(|()| fs::rename(&temporary, path));
         if written.is_err() {
             // Best effort: the error that is reported is the first one.
@@ -77,14 +134,7 @@ impl Store {
     }
 
     fn path(&self, url: &str) -> PathBuf {
-        use std::fmt::Write as _;
-        let mut name = String::with_capacity(68);
-        for octet in digest(&SHA256, url.as_bytes()).as_ref() {
-            // Writing to a String does not fail.
-            let _ = write!(name, "{octet:02x}");
-        }
-        name.push_str(".pem");
-        self.folder.join(name)
+        self.folder.join(name(url) + SUFFIX)
     }
 }
 
@@ -113,7 +163,7 @@ mod tests {
             .iter()
             .enumerate()
         {
-            store.put(url, n.to_string().as_bytes());
+            store.put(url, n.to_string().as_bytes(), None);
         }
         for (n, url) in ["https://h/a/b.pem", "https://h/a_b.pem", "https://h/../../x", &long]
             .iter()
@@ -125,17 +175,22 @@ mod tests {
             assert_eq!(store.get(url, now + 103), None, "stale");
             assert_eq!(store.get(url, now - 10), None, "from the future");
         }
+        store.put("https://h/dated", b"x", Some(now + 50));
+        assert_eq!(store.get("https://h/dated", now + 1), Some((b"x".to_vec(), now + 50)));
+        assert_eq!(store.get("https://h/dated", now + 50), None, "stale by its own date");
+        store.put("https://h/dated", b"x", Some(i64::MAX));
+        assert!(store.get("https://h/dated", now + 1).unwrap().1 <= now + 103, "at most expire");
         // Another URL's file under this URL's name.
         fs::copy(store.path("https://h/a_b.pem"), store.path("https://h/other")).unwrap();
         assert_eq!(store.get("https://h/other", now + 1), None);
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 5, "no temporary file stays");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 6, "no temporary file stays");
         fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
     fn a_folder_that_is_gone_costs_nothing_but_the_store() {
         let store = Store::new(Path::new("/nonexistent"), 100).unwrap();
-        store.put("https://h/a", b"x");
+        store.put("https://h/a", b"x", None);
         assert_eq!(store.get("https://h/a", 0), None);
         assert!(Store::new(Path::new(""), 100).is_none());
     }

@@ -33,7 +33,7 @@ fn fetch(url: &str) -> Result<Vec<u8>, (i32, String)> {
     let result = HttpFetcher::new(&config).fetch(url);
     let took = started.elapsed();
     assert!(took < Duration::from_secs(TIMEOUT.into()) + SLACK, "{url} took {took:?}");
-    result.map_err(|e| (e.code().value(), e.message().to_owned()))
+    result.map(|fetched| fetched.body).map_err(|e| (e.code().value(), e.message().to_owned()))
 }
 
 fn forever(stream: &mut TcpStream, octets: &[u8], pause: Duration) -> std::io::Result<()> {
@@ -144,7 +144,7 @@ fn nothing_runs_before_the_first_download_and_signals_stay_with_the_host() {
             })
             .collect::<Vec<_>>()
     };
-    assert!(fetcher.fetch(&url).expect("fetched").is_empty());
+    assert!(fetcher.fetch(&url).expect("fetched").body.is_empty());
     let threads = named("reqwest-interna");
     assert!(!threads.is_empty(), "the client's thread is known by its name");
     for status in threads {

@@ -128,7 +128,7 @@ impl Clock for At {
 struct NoNetwork;
 
 impl Fetch for NoNetwork {
-    fn fetch(&self, url: &str) -> stir::Result<Vec<u8>> {
+    fn fetch(&self, url: &str) -> stir::Result<stir::Fetched> {
         Err(Error::new(Code::HttpGet, format!("{url}: the test has no network")))
     }
 }

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use stir::{Clock, Code, Config, Error, Fetch, Policy, PublicKey, Report, SipCall, Verifier};
+use stir::{
+    Clock, Code, Config, Error, Fetch, Fetched, Policy, PublicKey, Report, SipCall, Verifier,
+};
 
 pub const ROOT: &str = "C=US,O=Test,CN=Root";
 pub const INTER: &str = "C=US,O=Test,CN=Intermediate";
@@ -367,9 +369,10 @@ struct Server {
 }
 
 impl Fetch for Server {
-    fn fetch(&self, url: &str) -> stir::Result<Vec<u8>> {
+    fn fetch(&self, url: &str) -> stir::Result<Fetched> {
         self.fetched.lock().unwrap().push(url.into());
         let missing = || Err(Error::new(Code::HttpStatus, format!("{url} answers 404")));
-        self.answers.get(url).cloned().unwrap_or_else(missing)
+        let body = self.answers.get(url).cloned().unwrap_or_else(missing)?;
+        Ok(Fetched { body, until: None })
     }
 }

@@ -1,0 +1,301 @@
+//! The callers' end: blocking, without threads, with one deadline for everything.
+
+use crate::address::{self, Address};
+use crate::protocol::{self, LENGTH, Listed, MAX_REPLY, Reply, Request};
+use crate::settings::limits::MAX_URL_LEN;
+use crate::stats::Stats;
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, connect, setsockopt, socket, sockopt::SendTimeout,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+use nix::unistd::Uid;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use stir::{Code, Error, Fetch, Fetched, Result};
+
+/// The service's answer is due this part of the deadline before the caller's own end, so that it
+/// says why there is no certificate.
+const MARGIN_SHARE: u32 = 10;
+/// … and no more than this.
+const MAX_MARGIN: Duration = Duration::from_millis(100);
+
+/// Asks services for certificates; each URL is one service's. Opens its sockets at the first request
+/// of the process that makes it.
+pub struct RemoteFetcher {
+    services: Vec<Service>,
+    timeout: Duration,
+}
+
+struct Service {
+    address: Address,
+    /// With the process that made it: after a fork two would read each other's answers.
+    connection: Mutex<Option<(u32, Connection)>>,
+}
+
+struct Connection {
+    stream: UnixStream,
+    next: u32,
+}
+
+impl RemoteFetcher {
+    /// The services' addresses, in the same order in every process, and the time for one request.
+    pub fn new(addresses: impl IntoIterator<Item = Address>, timeout: Duration) -> Self {
+        let services = addresses
+            .into_iter()
+            .map(|address| Service { address, connection: Mutex::new(None) })
+            .collect();
+        Self { services, timeout }
+    }
+
+    /// Has a URL fetched, and does not wait for it.
+    ///
+    /// # Errors
+    /// [`Code::HttpGet`] if its service can't be had, [`Code::HttpUrl`] for what is never fetched.
+    pub fn prefetch(&self, url: &str) -> Result<()> {
+        self.of(url)?.ask(&Request::Prefetch(url.into()), self.timeout).map(drop)
+    }
+
+    /// Has one URL forgotten, or all: certificates in memory, and remembered failures.
+    ///
+    /// # Errors
+    /// [`Code::HttpGet`] if a service can't be had; the others are asked all the same.
+    pub fn flush(&self, url: Option<&str>) -> Result<()> {
+        match url {
+            Some(url) => self.of(url)?.ask(&Request::Flush(url.into()), self.timeout).map(drop),
+            None => self.all(&Request::Flush(String::new())).map(drop),
+        }
+    }
+
+    /// Certificates in the services' memories, those used last first.
+    ///
+    /// # Errors
+    /// [`Code::HttpGet`] if a service can't be had.
+    pub fn list(&self) -> Result<Vec<Listed>> {
+        let lists: Vec<Vec<Listed>> = self.parsed(&Request::List)?;
+        Ok(lists.concat())
+    }
+
+    /// The counters of all services, added up.
+    ///
+    /// # Errors
+    /// [`Code::HttpGet`] if a service can't be had.
+    pub fn stats(&self) -> Result<Stats> {
+        let all: Vec<Stats> = self.parsed(&Request::Stats)?;
+        let mut sum = Stats::default();
+        all.iter().for_each(|stats| sum.add(stats));
+        Ok(sum)
+    }
+
+    fn parsed<T: serde::de::DeserializeOwned>(&self, request: &Request) -> Result<Vec<T>> {
+        let mut parsed = Vec::new();
+        for reply in self.all(request)? {
+            let Reply::Text(text) = reply else { return Err(unexpected()) };
+            parsed.push(serde_json::from_slice(&text).map_err(|_| unexpected())?);
+        }
+        Ok(parsed)
+    }
+
+    /// Asks every service, whatever the others answer.
+    fn all(&self, request: &Request) -> Result<Vec<Reply>> {
+        let replies: Vec<_> =
+            self.services.iter().map(|service| service.ask(request, self.timeout)).collect();
+        replies.into_iter().collect()
+    }
+
+    /// The service that a URL is spread to.
+    fn of(&self, url: &str) -> Result<&Service> {
+        if url.len() > MAX_URL_LEN {
+            return Err(Error::new(
+                Code::HttpUrl,
+                format!("a URL of {} octets is not fetched: {MAX_URL_LEN} are the most", url.len()),
+            ));
+        }
+        let mut hasher = DefaultHasher::new();
+        url.hash(&mut hasher);
+        let count = u64::try_from(self.services.len()).unwrap_or(u64::MAX).max(1);
+        usize::try_from(hasher.finish() % count)
+            .ok()
+            .and_then(|index| self.services.get(index))
+            .ok_or_else(|| Error::new(Code::HttpGet, "there is no fetcher: name its socket"))
+    }
+}
+
+impl Fetch for RemoteFetcher {
+    fn fetch(&self, url: &str) -> Result<Fetched> {
+        let service = self.of(url)?;
+        let margin = (self.timeout / MARGIN_SHARE).min(MAX_MARGIN);
+        let millis = u32::try_from((self.timeout - margin).as_millis()).unwrap_or(u32::MAX);
+        match service.ask(&Request::Get(millis, url.into()), self.timeout)? {
+            Reply::Body(until, body) => Ok(Fetched { body, until: Some(until) }),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+impl Service {
+    /// One request and its answer; an answer that says that it failed is an error.
+    fn ask(&self, request: &Request, limit: Duration) -> Result<Reply> {
+        let deadline = Instant::now() + limit;
+        let failed = |e: io::Error| {
+            let why = match e.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                    format!("does not answer in {} ms", limit.as_millis())
+                }
+                _ => format!("can't be had: {e}"),
+            };
+            Error::new(Code::HttpGet, format!("the fetcher at {} {why}", self.address))
+        };
+        let pid = std::process::id();
+        let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out: what fails half-way is closed, for its answer could come later.
+        let mut connection = kept.take().filter(|(owner, _)| *owner == pid).map(|(_, c)| c);
+        let reply = loop {
+            let used = connection.is_some();
+            let mut current = match connection.take() {
+                Some(connection) => connection,
+                None => Connection::open(&self.address, deadline).map_err(failed)?,
+            };
+            match current.ask(request, deadline) {
+                Ok(reply) => {
+                    *kept = Some((pid, current));
+                    break reply;
+                }
+                // A connection from before: its service may have been started anew since.
+                Err(e) if used && gone(&e) => {}
+                Err(e) => return Err(failed(e)),
+            }
+        };
+        match reply {
+            Reply::Failed(code, why) => Err(protocol::error(code, why)),
+            reply => Ok(reply),
+        }
+    }
+}
+
+impl Connection {
+    fn open(address: &Address, deadline: Instant) -> io::Result<Self> {
+        let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        // This bounds connect too, which waits where the service does not accept.
+        let left = i64::try_from(left(deadline)?.as_micros()).unwrap_or(i64::MAX);
+        setsockopt(&fd, SendTimeout, &TimeVal::microseconds(left))?;
+        let to = address.to_unix()?;
+        // A signal ends the wait, and does not connect.
+        while let Err(e) = connect(fd.as_raw_fd(), &to) {
+            if e != Errno::EINTR {
+                return Err(e.into());
+            }
+        }
+        let owner = address::peer(&fd)?;
+        if owner != Uid::effective().as_raw() && owner != 0 {
+            return Err(io::Error::other(format!(
+                "its socket is of user {owner}, neither root nor this process's"
+            )));
+        }
+        Ok(Self { stream: UnixStream::from(fd), next: 0 })
+    }
+
+    fn ask(&mut self, request: &Request, deadline: Instant) -> io::Result<Reply> {
+        self.next = self.next.wrapping_add(1);
+        self.write(&request.encode(self.next), deadline)?;
+        let mut octets = [0; LENGTH];
+        self.read(&mut octets, deadline)?;
+        let length = protocol::length(octets, MAX_REPLY)
+            .map_err(|e| io::Error::new(ErrorKind::InvalidData, e.message()))?;
+        let mut frame = vec![0; length];
+        self.read(&mut frame, deadline)?;
+        match Reply::decode(&frame) {
+            Some((number, reply)) if number == self.next => Ok(reply),
+            _ => Err(io::Error::new(ErrorKind::InvalidData, "its answer makes no sense")),
+        }
+    }
+
+    fn write(&mut self, mut octets: &[u8], deadline: Instant) -> io::Result<()> {
+        while !octets.is_empty() {
+            self.stream.set_write_timeout(Some(left(deadline)?))?;
+            match self.stream.write(octets) {
+                Ok(written) => octets = octets.get(written..).unwrap_or_default(),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, mut octets: &mut [u8], deadline: Instant) -> io::Result<()> {
+        while !octets.is_empty() {
+            self.stream.set_read_timeout(Some(left(deadline)?))?;
+            match self.stream.read(octets) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => octets = octets.get_mut(count..).unwrap_or_default(),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is left of the time; never zero, which would be no limit.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    // Timeouts of sockets are in microseconds.
+    if left < Duration::from_micros(1) { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+/// Whether the other end has closed.
+fn gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
+    )
+}
+
+fn unexpected() -> Error {
+    Error::new(Code::HttpGet, "the fetcher's answer makes no sense: is it of another version?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::{Backlog, bind, listen};
+
+    #[test]
+    fn a_service_that_does_not_accept_costs_the_deadline() {
+        let address = Address::new(&format!("@fetcher-client-{}", std::process::id()));
+        let fd =
+            socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(fd.as_raw_fd(), &address.to_unix().unwrap()).unwrap();
+        listen(&fd, Backlog::new(0).unwrap()).unwrap();
+        // The first finds a place in the queue and no answer, those after it not even that.
+        let limit = Duration::from_millis(200);
+        let clients: Vec<_> =
+            (0..3).map(|_| RemoteFetcher::new([address.clone()], limit)).collect();
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(Connection::open(&address, Instant::now() + limit));
+        }
+        assert!(held[2].is_err(), "the queue is full");
+        for client in &clients {
+            let started = Instant::now();
+            let error = client.fetch("https://h/").unwrap_err();
+            let took = started.elapsed();
+            assert!(error.message().contains("does not answer in 200 ms"), "{error}");
+            assert!(took >= limit && took < limit * 10, "{took:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_there() {
+        let client = RemoteFetcher::new([Address::new("/nonexistent/socket")], MAX_MARGIN);
+        let error = client.fetch("https://h/").unwrap_err();
+        assert_eq!(error.code(), Code::HttpGet);
+        assert!(error.message().contains("/nonexistent/socket can't be had"), "{error}");
+        let none = RemoteFetcher::new([], MAX_MARGIN);
+        assert!(none.fetch("https://h/").unwrap_err().message().contains("no fetcher"));
+    }
+}

@@ -1,0 +1,85 @@
+//! Keeps `cache_dir` from growing for ever.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use stir::store::SUFFIX;
+
+/// A temporary file this old is of a process that died while it wrote.
+const TEMPORARY: Duration = Duration::from_secs(3600);
+
+/// Removes files that are older than `age`, the oldest of more than `most`, and what writers left
+/// behind. Files that are not the store's stay.
+pub(crate) fn sweep(folder: &Path, age: Duration, most: usize) -> io::Result<usize> {
+    let now = SystemTime::now();
+    let mut kept: Vec<(Duration, PathBuf)> = Vec::new();
+    let mut gone = Vec::new();
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        let temporary = name.starts_with('.') && name.ends_with(".tmp");
+        if !temporary && !is_ours(&name) {
+            continue;
+        }
+        // Another process may have removed it by now; one from the future is as old as can be.
+        let Ok(written) = file.metadata().and_then(|metadata| metadata.modified()) else {
+            continue;
+        };
+        let old = now.duration_since(written).unwrap_or(Duration::MAX);
+        if old > if temporary { TEMPORARY } else { age } {
+            gone.push(file.path());
+        } else if !temporary {
+            kept.push((old, file.path()));
+        }
+    }
+    if kept.len() > most {
+        kept.sort_unstable();
+        gone.extend(kept.drain(most..).map(|(_, path)| path));
+    }
+    for path in &gone {
+        // Another process may have been faster.
+        let _ = fs::remove_file(path);
+    }
+    Ok(gone.len())
+}
+
+fn is_ours(name: &str) -> bool {
+    name.strip_suffix(SUFFIX).is_some_and(|digest| {
+        digest.len() == 64 && digest.bytes().all(|octet| octet.is_ascii_hexdigit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_files_go_and_others_stay() {
+        let folder = std::env::temp_dir().join(format!("fetcher-sweep-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let make = |name: &str, age: u64| {
+            let file = fs::File::create(folder.join(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+        };
+        let name = |n: usize| format!("{n:064x}{SUFFIX}");
+        (0..10).for_each(|n| make(&name(n), n as u64 * 100));
+        make("mine.pem", 1_000_000);
+        make(".1-1.tmp", 10_000);
+        make(".2-2.tmp", 10);
+        let left = || {
+            let mut left: Vec<_> = fs::read_dir(&folder)
+                .unwrap()
+                .map(|file| file.unwrap().file_name().into_string().unwrap())
+                .collect();
+            left.sort();
+            left
+        };
+        assert_eq!(sweep(&folder, Duration::from_secs(750), 100).unwrap(), 3);
+        assert_eq!(left().len(), 10);
+        assert_eq!(sweep(&folder, Duration::from_secs(750), 2).unwrap(), 6);
+        assert_eq!(left(), [".2-2.tmp".into(), name(0), name(1), "mine.pem".into()]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

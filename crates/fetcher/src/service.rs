@@ -1,0 +1,445 @@
+//! What the service knows, and how it answers.
+
+use crate::cache::Cache;
+use crate::download::Downloads;
+use crate::hosts::{Hosts, backoff};
+use crate::protocol::{Listed, MAX_REPLY};
+use crate::redis::Redis;
+use crate::settings::{Settings, limits};
+use crate::slots::{Kind, Slots};
+use crate::stats::Stats;
+use crate::{cache::Entry, folder};
+use lru::LruCache;
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use stir::store::Store;
+use stir::{Clock, Code, Error, Result, SystemClock};
+use tokio::sync::oneshot;
+
+const DAY: i64 = 86_400;
+/// Refreshes that one tick starts: the rest follow half a second later.
+const MAX_REFRESHES: usize = 256;
+/// How often one looks whether there is room for more to prefetch.
+const PREFETCH_PAUSE: Duration = Duration::from_millis(50);
+
+/// A certificate that is handed out, and until when the caller may use it.
+#[derive(Clone)]
+pub(crate) struct Served {
+    pub body: Rc<[u8]>,
+    pub until: i64,
+}
+
+pub(crate) type Outcome = Result<Served>;
+
+/// What a URL comes to at once.
+pub(crate) enum Look {
+    Ready(Outcome),
+    Wait(oneshot::Receiver<Outcome>),
+}
+
+/// One URL being fetched.
+pub(crate) struct Flight {
+    pub waiters: RefCell<Vec<oneshot::Sender<Outcome>>>,
+    /// Wanted whether anybody waits or not.
+    pub keep: Cell<bool>,
+}
+
+impl Flight {
+    pub(crate) fn wanted(&self) -> bool {
+        self.keep.get() || self.waiters.borrow().iter().any(|waiter| !waiter.is_closed())
+    }
+}
+
+/// A failure that is remembered.
+struct Negative {
+    error: Error,
+    until: Instant,
+    /// Failures in a row.
+    count: u32,
+}
+
+pub(crate) struct Service {
+    pub settings: Settings,
+    pub downloads: Downloads,
+    pub redis: Option<Redis>,
+    pub store: Option<Store>,
+    pub slots: Rc<Slots>,
+    state: RefCell<State>,
+}
+
+pub(crate) struct State {
+    pub cache: Cache,
+    pub hosts: Hosts,
+    pub stats: Stats,
+    /// What was fetched before (Unix seconds) does not count any more.
+    pub flushed: i64,
+    negatives: LruCache<Rc<str>, Negative>,
+    flights: HashMap<Rc<str>, Rc<Flight>>,
+    waiting: usize,
+}
+
+impl Service {
+    pub(crate) fn new(settings: &Settings) -> Result<Self> {
+        let pause = Duration::from_secs(settings.negative_ttl.into());
+        let hosts = Hosts::new(pause, settings.timeout());
+        Ok(Self {
+            downloads: Downloads::new(settings, hosts.names())?,
+            redis: settings.redis()?.map(Redis::new),
+            store: Store::new(&settings.http.cache_dir, settings.cache_max),
+            slots: Rc::default(),
+            state: RefCell::new(State {
+                cache: Cache::new(settings.entries, settings.bytes),
+                hosts,
+                stats: Stats::default(),
+                flushed: i64::MIN,
+                negatives: LruCache::unbounded(),
+                flights: HashMap::new(),
+                waiting: 0,
+            }),
+            settings: settings.clone(),
+        })
+    }
+
+    /// Never held over an await.
+    pub(crate) fn state(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
+    }
+
+    /// Answers from memory, or has the URL fetched.
+    pub(crate) fn look(self: &Rc<Self>, url: &str) -> Look {
+        let now = SystemClock.now();
+        let mut state = self.state();
+        let state = &mut *state;
+        state.stats.requests += 1;
+        let mut stale = None;
+        if let Some(entry) = state.cache.used(url) {
+            if now < entry.until {
+                state.stats.hits_memory += 1;
+                return Look::Ready(Ok(handed(entry, now)));
+            }
+            stale = self.stale(entry, now);
+        }
+        if let Some(negative) = state.negatives.get(url)
+            && Instant::now() < negative.until
+        {
+            if let Some(stale) = stale {
+                state.stats.hits_stale += 1;
+                return Look::Ready(Ok(stale));
+            }
+            state.stats.hits_negative += 1;
+            return Look::Ready(Err(negative.error.clone()));
+        }
+        if state.waiting >= limits::MAX_WAITING {
+            state.stats.refused_busy += 1;
+            return Look::Ready(stale.ok_or_else(|| busy(url)));
+        }
+        let flight = match state.flights.get(url) {
+            Some(flight) => {
+                state.stats.coalesced += 1;
+                self.slots.renew(flight);
+                Rc::clone(flight)
+            }
+            None => match self.start(state, url, false) {
+                Ok(flight) => flight,
+                Err(e) => return Look::Ready(Err(e)),
+            },
+        };
+        let (waiter, outcome) = oneshot::channel();
+        flight.waiters.borrow_mut().push(waiter);
+        state.waiting += 1;
+        Look::Wait(outcome)
+    }
+
+    /// Waits for what [`Service::look`] could not say at once.
+    pub(crate) async fn wait(
+        &self,
+        url: &str,
+        waiter: oneshot::Receiver<Outcome>,
+        deadline: Instant,
+    ) -> Outcome {
+        let outcome = tokio::time::timeout_at(deadline.into(), waiter).await;
+        let mut state = self.state();
+        state.waiting = state.waiting.saturating_sub(1);
+        match outcome {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(failed(url, "can't be fetched: the fetcher failed, see its log")),
+            Err(_) => {
+                state.stats.timed_out += 1;
+                let stale = state.cache.peek(url).and_then(|e| self.stale(e, SystemClock.now()));
+                if stale.is_some() {
+                    state.stats.hits_stale += 1;
+                }
+                stale.ok_or_else(|| failed(url, "can't be fetched: no answer in time"))
+            }
+        }
+    }
+
+    /// Has a URL fetched that nobody waits for.
+    pub(crate) fn prefetch(self: &Rc<Self>, url: &str) -> Result<()> {
+        let mut state = self.state();
+        let fresh = state.cache.peek(url).is_some_and(|entry| SystemClock.now() < entry.until);
+        if fresh {
+            return Ok(());
+        }
+        if let Some(flight) = state.flights.get(url) {
+            flight.keep.set(true);
+            return Ok(());
+        }
+        if !self.slots.is_free(Kind::Kept) {
+            state.stats.refused_busy += 1;
+            return Err(busy(url));
+        }
+        self.start(&mut state, url, true).map(drop)
+    }
+
+    pub(crate) async fn prefetch_all(self: Rc<Self>, urls: Vec<String>) {
+        for url in urls {
+            while !self.slots.is_free(Kind::Kept) {
+                tokio::time::sleep(PREFETCH_PAUSE).await;
+            }
+            if let Err(e) = self.prefetch(&url) {
+                log::warn!("prefetch_file: {}", e.message());
+            }
+            // Callers come in between.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn start(self: &Rc<Self>, state: &mut State, url: &str, keep: bool) -> Result<Rc<Flight>> {
+        let host = host(url).inspect_err(|_| state.stats.failed_url += 1)?;
+        let flight = Rc::new(Flight { waiters: RefCell::default(), keep: Cell::new(keep) });
+        let url: Rc<str> = url.into();
+        state.flights.insert(Rc::clone(&url), Rc::clone(&flight));
+        let landing = Landing { service: Rc::clone(self), url };
+        tokio::task::spawn_local(landing.fly(host, Rc::clone(&flight)));
+        Ok(flight)
+    }
+
+    /// What is due by the clock: refreshes, and forgetting.
+    pub(crate) fn tick(self: &Rc<Self>) {
+        let now = SystemClock.now();
+        let mut state = self.state();
+        let (mut due, mut gone) = (Vec::new(), Vec::new());
+        for (url, entry) in state.cache.iter() {
+            if now >= entry.until && self.stale(entry, now).is_none() {
+                gone.push(Rc::clone(url));
+            } else if entry.used && now >= entry.refresh && due.len() < MAX_REFRESHES {
+                due.push(Rc::clone(url));
+            }
+        }
+        for url in gone {
+            state.cache.remove(&url);
+        }
+        for url in due {
+            let failed = state.negatives.peek(&url).is_some_and(|n| Instant::now() < n.until);
+            if !failed && !state.flights.contains_key(&url) && self.slots.is_free(Kind::Kept) {
+                state.stats.refreshes += 1;
+                // It was a URL before.
+                let _ = self.start(&mut state, &url, true);
+            }
+        }
+    }
+
+    pub(crate) async fn sweep(self: Rc<Self>) {
+        let folder = self.settings.http.cache_dir.clone();
+        if folder.as_os_str().is_empty() {
+            return;
+        }
+        let seconds = u64::from(self.settings.cache_max) + u64::from(self.settings.stale_if_error);
+        loop {
+            let folder = folder.clone();
+            let age = Duration::from_secs(seconds);
+            let swept =
+                crate::resolve::blocking(move || folder::sweep(&folder, age, limits::MAX_FILES));
+            match swept.await {
+                Ok(count) => log::debug!("cache_dir: {count} old files were removed"),
+                Err(e) => log::warn!("cache_dir can't be swept: {e}"),
+            }
+            tokio::time::sleep(limits::SWEEP).await;
+        }
+    }
+
+    /// Forgets one URL, here and where others would find it; or all that were fetched before now.
+    pub(crate) async fn flush(&self, url: Option<&str>) {
+        {
+            let mut state = self.state();
+            match url {
+                Some(url) => {
+                    state.cache.remove(url);
+                    state.negatives.pop(url);
+                }
+                None => {
+                    state.cache.clear();
+                    state.negatives.clear();
+                    state.hosts.forgive();
+                    state.flushed = SystemClock.now();
+                }
+            }
+        }
+        if let Some(url) = url {
+            if let Some(store) = &self.store {
+                store.remove(url);
+            }
+            self.forget_shared(url).await;
+        }
+    }
+
+    /// Remembers that a URL failed; how often in a row decides for how long.
+    pub(crate) fn remember_failure(&self, state: &mut State, url: &Rc<str>, error: &Error) {
+        let count = state.negatives.peek(url).map_or(0, |negative| negative.count);
+        let first = Duration::from_secs(self.settings.negative_ttl.into());
+        let until = Instant::now() + backoff(first, count);
+        state.negative(url, Negative { error: error.clone(), until, count: count + 1 });
+    }
+
+    /// Remembers that a URL was not even tried; that is no failure of its own.
+    pub(crate) fn remember_refusal(
+        &self,
+        state: &mut State,
+        url: &Rc<str>,
+        error: &Error,
+        pause: Duration,
+    ) {
+        let first = Duration::from_secs(self.settings.negative_ttl.into());
+        let count = state.negatives.peek(url).map_or(0, |negative| negative.count);
+        let until = Instant::now() + pause.min(first);
+        state.negative(url, Negative { error: error.clone(), until, count });
+    }
+
+    /// An entry past its time, if it may still be used because nothing better can be had.
+    pub(crate) fn stale(&self, entry: &Entry, now: i64) -> Option<Served> {
+        let end = entry.until.saturating_add(self.settings.stale_if_error.into());
+        let end = end.min(entry.not_after);
+        let may = !entry.refused && entry.freshness.as_ref().is_none_or(|f| f.may_be_stale());
+        let step = i64::try_from(limits::STALE_STEP.as_secs()).unwrap_or(i64::MAX);
+        let until = now.saturating_add(step).min(end);
+        (now < end && may).then(|| Served { body: Rc::clone(&entry.body), until })
+    }
+
+    pub(crate) fn connected(&self, change: i32) {
+        let connections = &mut self.state().stats.connections;
+        *connections = connections.saturating_add_signed(change.into());
+    }
+
+    /// The rows of a list, as JSON.
+    pub(crate) fn list(&self) -> Vec<u8> {
+        let now = SystemClock.now();
+        let state = self.state();
+        let mut text = vec![b'['];
+        for (url, entry) in state.cache.iter().take(limits::MAX_LIST) {
+            let row = Listed {
+                url: url.to_string(),
+                not_after: entry.not_after,
+                until: entry.until,
+                age: now.saturating_sub(entry.fetched),
+                hits: entry.hits,
+                tier: entry.tier.name().into(),
+            };
+            let row = serde_json::to_vec(&row).unwrap_or_default();
+            // Room for the frame's head and the closing bracket.
+            if text.len() + row.len() + 64 > MAX_REPLY {
+                break;
+            }
+            if text.len() > 1 {
+                text.push(b',');
+            }
+            text.extend(row);
+        }
+        text.push(b']');
+        text
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let now = SystemClock.now();
+        let state = self.state();
+        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let (queued, in_flight) = self.slots.count();
+        let soon = |entry: &Entry| (now..now + DAY).contains(&entry.not_after);
+        Stats {
+            in_flight: number(in_flight),
+            queued: number(queued),
+            waiting: number(state.waiting),
+            entries: number(state.cache.len()),
+            protected: number(state.cache.protected()),
+            bytes: number(state.cache.bytes()),
+            expire_in_day: number(state.cache.iter().filter(|(_, e)| soon(e)).count()),
+            negatives: number(state.negatives.len()),
+            breakers_open: number(state.hosts.open(Instant::now())),
+            ..state.stats.clone()
+        }
+    }
+}
+
+impl State {
+    fn negative(&mut self, url: &Rc<str>, negative: Negative) {
+        self.negatives.put(Rc::clone(url), negative);
+        if self.negatives.len() > limits::MAX_NEGATIVES {
+            self.negatives.pop_lru();
+        }
+    }
+
+    /// Takes a certificate in.
+    pub(crate) fn keep(&mut self, url: &Rc<str>, entry: Entry) {
+        self.negatives.pop(url);
+        self.cache.put(Rc::clone(url), entry);
+    }
+}
+
+/// Ends a flight whatever happens in it: one that stayed in the table would block its URL for ever.
+pub(crate) struct Landing {
+    pub service: Rc<Service>,
+    pub url: Rc<str>,
+}
+
+impl Landing {
+    async fn fly(self, host: Rc<str>, flight: Rc<Flight>) {
+        let outcome = self.service.fetch(&self.url, &host, &flight).await;
+        let mut state = self.service.state();
+        let outcome = outcome.or_else(|e| {
+            let stale = state.cache.peek(&self.url);
+            stale.and_then(|entry| self.service.stale(entry, SystemClock.now())).ok_or(e)
+        });
+        drop(state.flights.remove(&self.url));
+        for waiter in flight.waiters.take() {
+            // Its caller may have gone.
+            let _ = waiter.send(outcome.clone());
+        }
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        // Borrowed only if a task panicked half-way.
+        if let Ok(mut state) = self.service.state.try_borrow_mut() {
+            state.flights.remove(&self.url);
+        }
+    }
+}
+
+/// What a caller gets, and until when it may keep it.
+pub(crate) fn handed(entry: &Entry, now: i64) -> Served {
+    let recheck = i64::try_from(limits::RECHECK.as_secs()).unwrap_or(i64::MAX);
+    let kept = recheck.max(entry.until.saturating_sub(now) / 8);
+    let until = entry.until.min(entry.not_after).min(now.saturating_add(kept));
+    Served { body: Rc::clone(&entry.body), until }
+}
+
+fn host(url: &str) -> Result<Rc<str>> {
+    if url.len() > limits::MAX_URL_LEN {
+        let why = format!("a URL of {} octets is not fetched", url.len());
+        return Err(Error::new(Code::HttpUrl, why));
+    }
+    let parsed = stir::fetch::parse_url(url)?;
+    let port = parsed.port_or_known_default().unwrap_or_default();
+    Ok(format!("{}:{port}", parsed.host_str().unwrap_or_default()).into())
+}
+
+pub(crate) fn failed(url: &str, why: &str) -> Error {
+    Error::new(Code::HttpGet, format!("\"{}\" {why}", url.escape_debug()))
+}
+
+pub(crate) fn busy(url: &str) -> Error {
+    failed(url, "is not fetched: too much is waiting already")
+}
