@@ -5,6 +5,8 @@
 #include "core/pvar.h"
 #include "core/lvalue.h"
 #include "core/kemi.h"
+#include "core/pt.h"
+#include "core/cfg/cfg_struct.h"
 #include "core/data_lump.h"
 #include "core/parser/hf.h"
 #include "core/parser/msg_parser.h"

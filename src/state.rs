@@ -1,13 +1,21 @@
 //! The settings, and what a process signs and verifies with.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
-use stir::{Config, Error, Policy, Reason, Report, Signer, Verifier};
+use fetcher::{Address, RemoteFetcher, Shutdown};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use stir::{Config, Error, Policy, Reason, Report, Signer, SystemClock, Verifier};
 
 /// All settings of the module.
 #[derive(Clone, Default)]
 pub(crate) struct Settings {
     /// Those of the core.
     pub(crate) core: Config,
+    /// Processes that fetch certificates for all others; 0 lets each fetch its own.
+    pub(crate) fetchers: u32,
+    /// What they keep and for how long; their `http` is `core`.
+    pub(crate) fetcher: fetcher::Settings,
     /// How `$secsipid(reason_hdr)` is written.
     pub(crate) reason: Reason,
     /// Whether signing adds a Date header where there is none; `None` for the policy's default.
@@ -15,6 +23,28 @@ pub(crate) struct Settings {
     /// The caller's name that goes into tokens: text with pseudo-variables.
     pub(crate) rcd_nam: String,
 }
+
+/// Most fetcher processes: one has served 5,000 requests a second.
+const MAX_FETCHERS: u32 = 16;
+
+impl Settings {
+    /// The fetchers' sockets, in an order that is the same in every process. They have no file:
+    /// they are gone with the processes.
+    fn addresses(&self) -> impl Iterator<Item = Address> {
+        let main = MAIN.get().copied().unwrap_or_default();
+        (0..self.fetchers).map(move |n| Address::new(&format!("@secsipid-{main}-{n}")))
+    }
+
+    /// What a fetcher is started with.
+    fn for_fetcher(&self) -> fetcher::Settings {
+        fetcher::Settings { http: self.core.clone(), ..self.fetcher.clone() }
+    }
+}
+
+/// The process that forks the others.
+static MAIN: OnceLock<u32> = OnceLock::new();
+/// Where fetchers will listen: made before the fork, so that nobody asks in vain.
+static LISTENERS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
 
 /// Set as the cfg is read.
 static SETTINGS: Mutex<Option<Settings>> = Mutex::new(None);
@@ -30,11 +60,16 @@ struct Ready {
 
 impl Ready {
     fn new(settings: Settings) -> Self {
-        Self {
-            signer: Signer::new(&settings.core),
-            verifier: Verifier::new(&settings.core),
-            settings,
-        }
+        let verifier = if settings.fetchers == 0 {
+            Verifier::new(&settings.core)
+        } else {
+            let timeout = Duration::from_secs(settings.core.timeout.into());
+            let remote = RemoteFetcher::new(settings.addresses(), timeout);
+            // The folder is the fetchers' then.
+            let core = Config { cache_dir: PathBuf::new(), ..settings.core.clone() };
+            Verifier::with(&core, Arc::new(SystemClock), Box::new(remote))
+        };
+        Self { signer: Signer::new(&settings.core), verifier, settings }
     }
 }
 
@@ -57,7 +92,54 @@ pub(crate) fn init() -> Result<(), Error> {
             "no trust anchors: any certificate is accepted; set trust_anchors to the file or folder of the trusted CAs"
         );
     }
+    if settings.fetchers > MAX_FETCHERS {
+        return Err(wrong(format!(
+            "fetchers {} is not from 0 to {MAX_FETCHERS}",
+            settings.fetchers
+        )));
+    }
+    MAIN.get_or_init(std::process::id);
+    if settings.fetchers > 0 {
+        settings.for_fetcher().validate()?;
+    }
+    for address in settings.addresses() {
+        let listener = address
+            .listen()
+            .map_err(|e| wrong(format!("a fetcher can't listen at {address}: {e}")))?;
+        listeners().push(listener);
+    }
     READY.get_or_init(|| Ready::new(settings)).verifier.load()
+}
+
+fn wrong(message: String) -> Error {
+    Error::new(stir::Code::Generic, message)
+}
+
+/// How many fetchers are to be forked.
+pub(crate) fn fetchers() -> u32 {
+    ready().settings.fetchers
+}
+
+/// Serves as this fetcher until the process ends.
+pub(crate) fn serve(number: usize) {
+    let mut all = std::mem::take(&mut *listeners());
+    if number >= all.len() {
+        return;
+    }
+    let own = all.swap_remove(number);
+    drop(all);
+    if let Err(error) = fetcher::run(&ready().settings.for_fetcher(), own, &Shutdown::new()) {
+        log::error!("{error}");
+    }
+}
+
+/// Closes what only fetchers listen at: if one of them dies, nobody shall wait for it.
+pub(crate) fn close_listeners() {
+    listeners().clear();
+}
+
+fn listeners() -> std::sync::MutexGuard<'static, Vec<UnixListener>> {
+    LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Signs with the process's keys.

@@ -24,6 +24,7 @@ mod guard;
 mod log;
 mod message;
 mod params;
+mod processes;
 mod tables;
 mod variables;
 

@@ -43,6 +43,11 @@ parameters! {
         spc_match => |s, value| switch("spc_match", value, &mut s.core.shaken.spc_match),
         tn_authlist_match => |s, value| switch("tn_authlist_match", value, &mut s.core.shaken.tn_authlist_match),
         tn_max_digits => |s, value| { s.core.numbering.max_digits = usize::try_from(value).unwrap_or(usize::MAX); Ok(()) },
+        fetchers => |s, value| { s.fetchers = value; Ok(()) },
+        cache_min => |s, value| { s.fetcher.cache_min = value; Ok(()) },
+        cache_max => |s, value| { s.fetcher.cache_max = value; Ok(()) },
+        stale_if_error => |s, value| { s.fetcher.stale_if_error = value; Ok(()) },
+        negative_ttl => |s, value| { s.fetcher.negative_ttl = value; Ok(()) },
         add_date => |s, value| switch("add_date", value, s.add_date.insert(false));
     text:
         cache_dir => |s, value| { s.core.cache_dir = value.into(); Ok(()) },
@@ -63,6 +68,8 @@ parameters! {
         national_prefix => |s, value| { value.clone_into(&mut s.core.numbering.national_prefix); Ok(()) },
         international_prefix => |s, value| { value.clone_into(&mut s.core.numbering.international_prefix); Ok(()) },
         cert_path => |s, value| { s.core.cert_path = value.into(); Ok(()) },
+        cache_url => |s, value| { value.clone_into(&mut s.fetcher.cache_url); Ok(()) },
+        prefetch_file => |s, value| { s.fetcher.prefetch_file = value.into(); Ok(()) },
         rcd_nam => |s, value| { value.clone_into(&mut s.rcd_nam); Ok(()) },
         reason_protocol => |s, value| s.reason.set_protocol(value),
         ppi => |s, value| s.reason.set_ppi(value),

@@ -10,7 +10,7 @@ use super::bindings::{
 };
 use super::guard::{self, functions};
 use super::message::Message;
-use super::{params, variables};
+use super::{params, processes, variables};
 use crate::functions as run;
 use crate::state;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -190,7 +190,7 @@ const fn parameter(name: &'static CStr, kind: u32, set: Parameter) -> param_expo
 const PARAMETERS_END: param_export_t =
     param_export_t { name: null_mut(), type_: 0, param_pointer: null_mut() };
 
-static PARAMETERS: Shared<[param_export_t; 33]> = Shared([
+static PARAMETERS: Shared<[param_export_t; 40]> = Shared([
     parameter(c"expire", PARAM_INT, params::expire),
     parameter(c"clock_skew", PARAM_INT, params::clock_skew),
     parameter(c"timeout", PARAM_INT, params::timeout),
@@ -223,6 +223,13 @@ static PARAMETERS: Shared<[param_export_t; 33]> = Shared([
     parameter(c"rcd_nam", PARAM_STR, params::rcd_nam),
     parameter(c"reason_protocol", PARAM_STR, params::reason_protocol),
     parameter(c"ppi", PARAM_STR, params::ppi),
+    parameter(c"fetchers", PARAM_INT, params::fetchers),
+    parameter(c"cache_min", PARAM_INT, params::cache_min),
+    parameter(c"cache_max", PARAM_INT, params::cache_max),
+    parameter(c"stale_if_error", PARAM_INT, params::stale_if_error),
+    parameter(c"negative_ttl", PARAM_INT, params::negative_ttl),
+    parameter(c"cache_url", PARAM_STR, params::cache_url),
+    parameter(c"prefetch_file", PARAM_STR, params::prefetch_file),
     PARAMETERS_END,
 ]);
 
@@ -331,7 +338,7 @@ pub static exports: Shared<module_exports> = Shared(module_exports {
     pv_items: (&raw const VARIABLES).cast_mut().cast(),
     response_f: None,
     init_mod_f: Some(mod_init),
-    init_child_f: None,
+    init_child_f: Some(processes::child_init),
     destroy_mod_f: None,
 });
 
@@ -352,7 +359,7 @@ unsafe extern "C" fn mod_register(
 /// Called once before Kamailio forks, after all parameters are read.
 unsafe extern "C" fn mod_init() -> c_int {
     match guard::catch(state::init) {
-        Some(Ok(())) => 0,
+        Some(Ok(())) => processes::announce(),
         Some(Err(error)) => {
             log::error!("{}", error.message());
             -1

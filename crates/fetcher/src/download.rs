@@ -9,7 +9,7 @@ use reqwest::{Client, Response};
 use std::sync::Arc;
 use std::time::Duration;
 use stir::fetch::{self, MAX_LEN, reasons};
-use stir::{Code, Error, Result};
+use stir::{Code, Error, Result, X5uRules};
 
 pub(crate) struct Downloads {
     client: Client,
@@ -50,12 +50,16 @@ impl Class {
 impl Downloads {
     pub(crate) fn new(settings: &Settings, known: Names) -> Result<Self> {
         let timeout = settings.timeout();
-        let client = fetch::client_builder(&settings.http)?
+        let rules = settings.http.x5u_rules()?;
+        let mut client = fetch::client_builder(&settings.http)?
             .timeout(timeout)
             .connect_timeout(timeout / limits::CONNECT_SHARE)
             .pool_idle_timeout(limits::IDLE)
-            .pool_max_idle_per_host(2)
-            .dns_resolver(Arc::new(Resolver::new(known)))
+            .pool_max_idle_per_host(2);
+        // With a proxy the names to look up are its own.
+        let rules = if settings.http.http_proxy.is_empty() { rules } else { X5uRules::default() };
+        client = client.dns_resolver(Arc::new(Resolver::new(known, rules)));
+        let client = client
             .build()
             .map_err(|e| wrong(format!("the HTTP client can't start: {}", reasons(&e))))?;
         Ok(Self { client, timeout })

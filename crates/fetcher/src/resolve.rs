@@ -7,6 +7,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, PoisonError};
+use stir::X5uRules;
 use stir::fetch::without_signals;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -17,11 +18,13 @@ pub(crate) struct Resolver {
     /// Names of servers that delivered.
     known: Names,
     places: [Arc<Semaphore>; 2],
+    rules: Arc<X5uRules>,
 }
 
 impl Resolver {
-    pub(crate) fn new(known: Names) -> Self {
-        Self { known, places: [(); 2].map(|()| Arc::new(Semaphore::new(MAX_RESOLVERS))) }
+    pub(crate) fn new(known: Names, rules: X5uRules) -> Self {
+        let places = [(); 2].map(|()| Arc::new(Semaphore::new(MAX_RESOLVERS)));
+        Self { known, places, rules: Arc::new(rules) }
     }
 }
 
@@ -30,6 +33,7 @@ impl Resolve for Resolver {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let [for_known, for_new] = &self.places;
         let places = Arc::clone(if known.contains(name.as_str()) { for_known } else { for_new });
+        let rules = Arc::clone(&self.rules);
         Box::pin(async move {
             let place = places.acquire_owned().await?;
             let found = blocking(move || {
@@ -38,7 +42,11 @@ impl Resolve for Resolver {
                 found
             })
             .await?;
-            Ok(Box::new(found) as Addrs)
+            let found: Vec<SocketAddr> = found.collect();
+            match found.iter().find_map(|address| rules.refuses(address.ip())) {
+                Some(why) => Err(why.into()),
+                None => Ok(Box::new(found.into_iter()) as Addrs),
+            }
         })
     }
 }

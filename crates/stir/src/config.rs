@@ -4,6 +4,7 @@ use crate::cert_verify::CertVerify;
 use crate::error::{Code, Error, Result};
 use crate::policy::{Policy, Shaken};
 use crate::tn::Numbering;
+use crate::x5u::X5uRules;
 use std::path::PathBuf;
 
 /// Freshness of `iat` that the stock module uses, in seconds.
@@ -113,6 +114,14 @@ impl Config {
         !self.trust_anchors.as_os_str().is_empty()
             || (self.cert_verify.has(CertVerify::CUSTOM_CA)
                 && !self.cert_verify.has(CertVerify::TIME_ONLY))
+    }
+
+    /// Which URLs and addresses certificates are fetched from.
+    ///
+    /// # Errors
+    /// [`Code::Generic`] for an entry of `x5u_permit` or `x5u_deny` that is none.
+    pub fn x5u_rules(&self) -> Result<X5uRules> {
+        self.shaken.x5u_rules(self.policy)
     }
 
     /// Sets one of the stock library's options from `name=value` (`libopt`): CacheDirPath,

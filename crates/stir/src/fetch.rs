@@ -156,7 +156,7 @@ pub fn client_builder(config: &Config) -> Result<ClientBuilder> {
         })?;
         builder = builder.proxy(proxy);
     }
-    let rules = config.shaken.x5u_rules(config.policy)?;
+    let rules = config.x5u_rules()?;
     if rules.looks_at_addresses() && config.http_proxy.is_empty() {
         // A proxy looks names up itself, so none that only the environment names.
         builder = builder.no_proxy().dns_resolver(Arc::new(Resolver { rules: Arc::new(rules) }));

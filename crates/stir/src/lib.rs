@@ -47,3 +47,4 @@ pub use reason::Reason;
 pub use sign::{Call, DivCall, MAX_DEST, MAX_URI_LEN, PrivateKey, Signer};
 pub use tn::Numbering;
 pub use verify::{CheckOptions, MAX_IDENTITIES, PublicKey, Report, SipCall, Verifier};
+pub use x5u::X5uRules;

@@ -78,7 +78,7 @@ impl Verifier {
             shaken: config.shaken.clone(),
             numbering: config.numbering.clone(),
             // What is wrong with the lists was said at start.
-            x5u: config.shaken.x5u_rules(config.policy).unwrap_or_default(),
+            x5u: config.x5u_rules().unwrap_or_default(),
             clock,
             credentials: Arc::new(Credentials::new(config, fetcher)),
         }

@@ -1,0 +1,159 @@
+//! Fetcher processes in a real Kamailio: one download for all, no thread in a worker, a dead host
+//! that is left alone, and what becomes of Kamailio when a fetcher dies.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+use stir::{Call, Config, PrivateKey, Signer};
+use support::{Answer, Cfg, Http, Kamailio, Lab, Module, Request, wait_for};
+
+fn identity(lab: &Lab, x5u: &str) -> String {
+    let call =
+        Call { orig: "12155551212", dest: "12155551213", attest: "A", x5u, ..Call::default() };
+    Signer::new(&Config::default()).identity(&call, PrivateKey::Pem(&lab.read("key.pem"))).unwrap()
+}
+
+fn cfg() -> Cfg {
+    Cfg::new(Module::Ours).param("fetchers", 1).param("timeout", 1).route(
+        r#"
+        $var(code) = secsipid_check_identity("");
+        append_to_reply("X-Code: $var(code)\r\nX-Error: $secsipid(error)\r\n");
+        sl_send_reply("200", "OK");
+        "#,
+    )
+}
+
+fn threads(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count()
+}
+
+#[test]
+fn sixteen_workers_cost_one_download_and_have_one_thread() {
+    let (lab, http) = (Lab::new(), Http::start());
+    let x5u = http.on("/cert.pem", Answer::Ok(lab.read("cert.pem").into()));
+    let identity = identity(&lab, &x5u);
+    let control = support::Folder::new();
+    let socket = control.inside("ctl");
+    let cfg = cfg()
+        .workers(16)
+        .load("ctl")
+        .line(&format!("modparam(\"ctl\", \"binrpc\", \"unixs:{socket}\")"));
+    let mut kamailio = Kamailio::start(&cfg);
+    let processes = kamailio.processes();
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let request = Request::invite().header("Identity", &identity);
+                    let reply = kamailio.udp().send(&request);
+                    assert_eq!(reply.number("X-Code"), 1, "{reply:?}");
+                }
+            });
+        }
+    });
+    assert_eq!(http.count("/cert.pem"), 1, "downloads for 16 workers and 1,000 calls");
+    // The fetcher has threads that resolve names, the control socket's reader may have some.
+    let several = processes.iter().filter(|pid| threads(**pid) > 1).count();
+    assert!(several <= 1, "{several} processes have more than one thread");
+    let mut kamcmd = Command::new("kamcmd");
+    if let Some(root) = std::env::var_os("KAMAILIO_ROOT").filter(|root| !root.is_empty()) {
+        kamcmd = Command::new("chroot");
+        kamcmd.arg(root).arg("kamcmd");
+    }
+    let shown = kamcmd.args(["-s", &format!("unixs:{socket}"), "core.psx"]).output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert_eq!(shown.matches("SECSIPID fetcher").count(), 1, "{shown}");
+    kamailio.assert_alive(&processes);
+}
+
+/// 2 workers, 500 calls a second for 6 seconds, one in fifty names a host that takes the request
+/// and says nothing: each of the others is answered, and soon.
+#[test]
+fn a_host_that_never_answers_holds_up_nobody_for_long() {
+    const CALLS: usize = 3000;
+    let (lab, http) = (Lab::new(), Http::start());
+    let good = identity(&lab, &http.on("/cert.pem", Answer::Ok(lab.read("cert.pem").into())));
+    let dead = Http::start();
+    let silent = identity(&lab, &dead.on("/cert.pem", Answer::Silent));
+    let mut kamailio = Kamailio::start(&cfg().workers(2));
+    let processes = kamailio.processes();
+    let started = Instant::now();
+    let mut waits: Vec<Duration> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..CALLS)
+            .map(|n| {
+                // The load's own pace.
+                let due = started + Duration::from_millis(2 * n as u64);
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                let (identity, good) = if n % 50 == 7 { (&silent, false) } else { (&good, true) };
+                let sip = kamailio.udp();
+                scope.spawn(move || {
+                    let begun = Instant::now();
+                    let request = Request::invite().header("Identity", identity);
+                    // As a caller does over UDP (RFC 3261 §17.1.1.2).
+                    let reply = [500, 1000, 2000, 4000]
+                        .iter()
+                        .find_map(|wait| sip.try_send(&request, Duration::from_millis(*wait)))
+                        .expect("an answer");
+                    assert_eq!(reply.number("X-Code"), if good { 1 } else { -402 }, "{reply:?}");
+                    good.then(|| begun.elapsed())
+                })
+            })
+            .collect();
+        calls.into_iter().filter_map(|call| call.join().unwrap()).collect()
+    });
+    waits.sort_unstable();
+    let of = |share: usize| waits[waits.len() * share / 1000];
+    println!("good calls: p50 {:?}, p99 {:?}, longest {:?}", of(500), of(990), of(999));
+    assert_eq!(waits.len(), CALLS - CALLS / 50, "good calls answered");
+    assert!(of(500) < Duration::from_millis(100), "p50 {:?}", of(500));
+    // Both workers may wait once for the dead host before it is known as dead.
+    assert!(of(999) < Duration::from_secs(4), "longest {:?}", of(999));
+    let asked = dead.count("/cert.pem");
+    assert!(asked < 20, "the dead host was asked {asked} times for {} calls", CALLS / 50);
+    kamailio.assert_alive(&processes);
+}
+
+#[test]
+fn kamailio_ends_with_its_fetcher_as_with_any_process() {
+    let kamailio = Kamailio::start(&cfg());
+    let before = kamailio.processes();
+    // The one that listens to nothing but a Unix socket of its own.
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let name = format!("@secsipid-{}-0", kamailio.pid());
+    let inode = sockets
+        .lines()
+        .find(|line| line.ends_with(&name))
+        .and_then(|line| line.split_whitespace().nth(6))
+        .unwrap_or_else(|| panic!("nobody listens at {name}"));
+    let holds = |pid: &&u32| {
+        std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten().any(|fd| {
+            let link = std::fs::read_link(fd.path()).unwrap_or_default();
+            link.to_string_lossy() == format!("socket:[{inode}]")
+        })
+    };
+    let holders: Vec<&u32> = before.iter().filter(holds).collect();
+    assert_eq!(holders.len(), 1, "only the fetcher holds its socket");
+    Command::new("kill").args(["-KILL", &holders[0].to_string()]).status().unwrap();
+    wait_for("Kamailio to end", Duration::from_secs(20), || {
+        (!kamailio.processes().iter().any(|pid| before.contains(pid))).then_some(())
+    });
+    assert!(kamailio.log().contains("child process"), "{}", kamailio.log());
+}
+
+#[test]
+fn wrong_settings_are_named() {
+    for (name, value, text) in [
+        ("fetchers", 17, "fetchers 17"),
+        ("negative_ttl", 0, "negative_ttl 0"),
+        ("cache_max", 1, "cache_max 1"),
+    ] {
+        let log = Kamailio::refused(&cfg().param(name, value));
+        assert!(log.contains(text), "{name}: {log}");
+    }
+    let log = Kamailio::refused(&cfg().param("cache_url", "http://x"));
+    assert!(log.contains("cache_url"), "{log}");
+    let log = Kamailio::refused(&cfg().param("prefetch_file", "/nonexistent"));
+    assert!(log.contains("prefetch_file"), "{log}");
+}
