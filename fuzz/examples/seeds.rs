@@ -96,6 +96,7 @@ fn main() {
     }
     let anchors = [Spec::ca(ROOT, ROOT).issue(&root, &root)];
     let text = pki::certificates(&anchors).replace('\n', "\\n");
-    let payload = format!(r#"{{"version":1,"sequence":1,"exp":{},"trustList":["{text}"]}}"#, NOW + DAY);
+    let payload =
+        format!(r#"{{"version":1,"sequence":1,"exp":{},"trustList":["{text}"]}}"#, NOW + DAY);
     write("certificates", "list", 5, payload.as_bytes());
 }

@@ -65,7 +65,9 @@ fn check(claims: &Claims, json: &[u8]) {
 /// A payload that is signed says what was asked for, in one form.
 fn signed(payload: &str) {
     let sign = |payload: &str| {
-        let token = SIGNER.sign_json(r#"{"alg":"ES256"}"#, payload, PrivateKey::Pem(&SIGNERS.private)).ok()?;
+        let token = SIGNER
+            .sign_json(r#"{"alg":"ES256"}"#, payload, PrivateKey::Pem(&SIGNERS.private))
+            .ok()?;
         let part = token.split('.').nth(1).expect("a payload");
         Some(String::from_utf8(URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("UTF-8"))
     };
