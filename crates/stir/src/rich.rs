@@ -2,7 +2,7 @@
 //! (RFC 8443).
 
 use crate::error::Result;
-use crate::passport::{claim, text, wrong};
+use crate::passport::{claim, is_line, text, wrong};
 use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
