@@ -46,6 +46,7 @@ fuzz_target!(|text: &str| {
         let error = report.result.as_ref().expect_err("nothing is signed");
         assert!(report.code() < 0 && !error.message().is_empty());
         assert!(report.certificate().is_none());
+        assert!(!format!("{}{}", report.x5u, report.ppt).chars().any(char::is_control));
         (report.header_json(), report.payload_json(), report.response(), report.verstat());
     }
 });
