@@ -28,7 +28,7 @@ pub(crate) fn name(claims: &Map<String, Value>) -> Result<String> {
 
 /// Refuses a name that can't go into a SIP header.
 pub(crate) fn check_name(name: &str) -> Result<()> {
-    if name.len() > MAX_NAME || name.chars().any(char::is_control) {
+    if name.len() > MAX_NAME || !is_line(name) {
         return Err(wrong(format!(
             "nam of rcd has more than {MAX_NAME} octets, or control characters"
         )));
