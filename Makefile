@@ -28,6 +28,7 @@ help:
 	@echo 'make install-lib       the C library with headers and secsipid-1.pc (DESTDIR, PREFIX, LIBDIR)'
 	@echo 'make install-tools     put secsipidx, its man pages and completions there (DESTDIR, PREFIX)'
 	@echo 'make bench             side by side with the stock module'
+	@echo 'make fuzz              the fuzz targets, FUZZ_SECONDS each'
 	@echo 'make lint              rustfmt, clippy, licences'
 	@echo 'make deps              install the Debian packages that building and testing need'
 	@echo 'make test-kamailio-6.0 the live tests in a Debian 13 (6.1: in a Debian sid)'
@@ -95,6 +96,13 @@ test-kamailio-6.0 test-kamailio-6.1: test-kamailio-%: deps
 bench: build
 	$(CARGO) bench --package stir --bench es256
 	$(CARGO) bench --package secsipid --bench kamailio
+
+# Seconds for each target: long enough to find what a change broke.
+FUZZ_SECONDS ?= 600
+
+.PHONY: fuzz
+fuzz: deps
+	CARGO='$(CARGO)' fuzz/run.sh $(FUZZ_SECONDS)
 
 .PHONY: lint
 lint: deps

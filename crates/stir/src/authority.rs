@@ -1,7 +1,7 @@
 //! What a certificate lets its holder sign: TNAuthList (RFC 8226 §9), JWTClaimConstraints (RFC 8226
 //! §8) and their enhanced form (RFC 9118 §4).
 
-use crate::asn1::{Cursor, context};
+use crate::asn1::{Cursor, Element, context};
 use crate::cert::Certificate;
 use crate::error::{Code, Error, Result};
 use der::Tag;
@@ -89,6 +89,8 @@ impl TnAuthList {
     pub fn covers(&self, number: &str) -> bool {
         let within = |(start, count): &(String, u64)| {
             start.len() == number.len()
+                // What parse takes may begin with a plus.
+                && number.bytes().all(|c| c.is_ascii_digit())
                 && match (start.parse::<u128>(), number.parse::<u128>()) {
                     (Ok(start), Ok(number)) => {
                         number.checked_sub(start).is_some_and(|n| n < u128::from(*count))
@@ -168,14 +170,15 @@ impl ClaimConstraints {
         text.finish()?;
         let mut parts = Cursor::inside(&sequence)?;
         if let Some(part) = parts.optional(context(0))? {
-            found.must_include = names(&mut Cursor::inside(&part)?)?;
+            found.must_include = names(&part)?;
         }
         if let Some(part) = parts.optional(context(1))? {
-            let mut list = Cursor::inside(&Cursor::inside(&part)?.expect(Tag::Sequence)?)?;
+            let mut list = Cursor::inside(&only(&part)?)?;
             while !list.is_finished() {
                 let mut entry = Cursor::inside(&list.expect(Tag::Sequence)?)?;
                 let name = ia5(&mut entry)?;
                 let mut values = Cursor::inside(&entry.expect(Tag::Sequence)?)?;
+                entry.finish()?;
                 let mut permitted = Vec::new();
                 while !values.is_finished() {
                     let value = values.expect(Tag::Utf8String)?.value;
@@ -190,7 +193,7 @@ impl ClaimConstraints {
             }
         }
         if let Some(part) = parts.optional(context(2))? {
-            found.must_exclude = names(&mut Cursor::inside(&part)?)?;
+            found.must_exclude = names(&part)?;
         }
         parts.finish()?;
         Ok(found)
@@ -236,8 +239,16 @@ fn is_among(value: &Value, permitted: &[String]) -> bool {
     }
 }
 
-fn names(inside: &mut Cursor<'_>) -> der::Result<Vec<String>> {
-    let mut list = Cursor::inside(&inside.expect(Tag::Sequence)?)?;
+/// The SEQUENCE in an explicit tag, with nothing behind it: that might be what forbids a call.
+fn only<'a>(tagged: &Element<'a>) -> der::Result<Element<'a>> {
+    let mut inside = Cursor::inside(tagged)?;
+    let sequence = inside.expect(Tag::Sequence)?;
+    inside.finish()?;
+    Ok(sequence)
+}
+
+fn names(tagged: &Element<'_>) -> der::Result<Vec<String>> {
+    let mut list = Cursor::inside(&only(tagged)?)?;
     let mut found = Vec::new();
     while !list.is_finished() {
         found.push(ia5(&mut list)?);
@@ -280,6 +291,8 @@ mod tests {
         ] {
             assert_eq!(list.covers(number), covered, "{number}");
         }
+        let zeros = TnAuthList { ranges: vec![("00100".into(), 9)], ..TnAuthList::default() };
+        assert!(zeros.covers("00101") && !zeros.covers("+0101"));
         assert!(!TnAuthList::from_der(&tlv(0x30, &[&spc])).unwrap().has_numbers());
     }
 
@@ -332,5 +345,24 @@ mod tests {
         assert!(!check(r#"{"rcd":{},"orig":{"tn":"2"}}"#));
         assert!(!check(r#"{"rcd":{},"crn":"x"}"#));
         assert!(ClaimConstraints::read(&tlv(0x30, &[&tlv(0xa3, &[])])).is_err());
+    }
+
+    #[test]
+    fn constraints_with_something_behind_are_refused() {
+        let name = tlv(0x16, &[b"rcd"]);
+        let values = tlv(0x30, &[&tlv(0x0c, &[b"B"])]);
+        for (name, more) in [(&name, &[][..]), (&name, &name), (&name, &values)] {
+            let list = tlv(0x30, &[name]);
+            let permitted = tlv(0x30, &[&tlv(0x30, &[name, &values, more])]);
+            for part in [
+                tlv(0xa0, &[&list, more]),
+                tlv(0xa1, &[&permitted]),
+                tlv(0xa1, &[&tlv(0x30, &[&tlv(0x30, &[name, &values])]), more]),
+                tlv(0xa2, &[&list, more]),
+            ] {
+                let read = ClaimConstraints::read(&tlv(0x30, &[&part]));
+                assert_eq!(read.is_ok(), more.is_empty(), "{part:x?}");
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The Identity header field (RFC 8224 §4).
 
 use crate::error::{Code, Error, Result};
-use crate::passport::{ALG, PPT};
+use crate::passport::{ALG, PPT, is_line};
 
 /// Longest header field value that is looked at, in octets. A SHAKEN one has about 600; a div-o
 /// chain or an rcd with an inline card some thousands. Kamailio takes messages of 64 KiB.
@@ -39,7 +39,7 @@ impl<'a> Identity<'a> {
     ///
     /// # Errors
     /// [`Code::IdentityEmpty`] if there is nothing, [`Code::IdentityParse`] if it has another
-    /// form, [`Code::IdentityInfo`] for an `info` that is not closed.
+    /// form, [`Code::IdentityInfo`] for an `info` that is not closed or has control characters.
     pub fn parse(value: &'a str) -> Result<Self> {
         if value.len() > MAX_LEN {
             return Err(parse_error(format!(
@@ -90,6 +90,13 @@ impl<'a> Params<'a> {
                 return Err(parse_error(format!("the Identity header has {name} twice")));
             }
             rest = left;
+        }
+        // No URI has any (RFC 3986 §2), and scripts write this one into header fields.
+        if let Some(info) = params.info.filter(|info| !is_line(info)) {
+            return Err(Error::new(
+                Code::IdentityInfo,
+                format!("info {info:?} of the Identity header has control characters"),
+            ));
         }
         Ok(params)
     }
@@ -219,6 +226,7 @@ mod tests {
             ("..c;info=<x>", Code::IdentityParse),
             (";", Code::IdentityParse),
             ("a.b.c;info=<x", Code::IdentityInfo),
+            ("a.b.c;info=<x\r\n y>", Code::IdentityInfo),
             ("a.b.c;ppt=\"shaken", Code::IdentityParse),
             ("a.b.c;info=<x> y;alg=ES256", Code::IdentityParse),
             ("a.b.c;info=<x>;info=<y>", Code::IdentityParse),

@@ -124,4 +124,15 @@ mod tests {
             parse(r#" { "b" : "a/b\u00e9" , "a" : { "d" : 1, "c" : "\u0026" } } "#).unwrap();
         assert_eq!(canonical(&object), r#"{"a":{"c":"&","d":1},"b":"a/bé"}"#);
     }
+
+    #[test]
+    fn fractions_stay_what_they_are() {
+        let number = format!("180000000{}0", "9".repeat(83));
+        for number in [number.as_str(), "0.1", "1.8e92", "2.2250738585072014e-308"] {
+            let once = canonical(&parse(&format!("{{\"x\":{number}}}")).unwrap());
+            let exact: f64 = number.parse().unwrap();
+            assert_eq!(once, format!("{{\"x\":{}}}", Value::from(exact)), "{number}");
+            assert_eq!(canonical(&parse(&once).unwrap()), once, "{number}");
+        }
+    }
 }

@@ -91,10 +91,10 @@ impl JoseHeader {
         }
         let member = |name: &str| match object.get(name) {
             None => Ok(String::new()),
-            Some(Value::String(text)) => Ok(text.clone()),
+            Some(Value::String(text)) if is_line(text) => Ok(text.clone()),
             Some(_) => Err(Error::new(
                 Code::HeaderParse,
-                format!("{name} in the JOSE header is no string"),
+                format!("{name} in the JOSE header is no string, or has control characters"),
             )),
         };
         Ok(Self {
@@ -185,8 +185,11 @@ impl Claims {
             .ok_or_else(|| wrong("iat is no integer"))?;
         if ppt == Ppt::Shaken {
             claims.origid = text(&all, "origid")?.to_owned();
-            if claims.origid.is_empty() {
-                return Err(wrong("origid is empty"));
+            if claims.origid.is_empty() || !is_line(&claims.origid) {
+                return Err(wrong(format!(
+                    "origid {:?} is empty, or has control characters",
+                    claims.origid
+                )));
             }
         }
         claims.orig = parse_one(claim(&all, "orig")?, "orig")?;
@@ -215,14 +218,15 @@ pub(crate) fn check_attest(attest: &str) -> Result<()> {
 fn parse_one(party: &Map<String, Value>, name: &str) -> Result<String> {
     match (party.get("tn"), party.get("uri")) {
         (Some(Value::String(number)), None) => tn::canonical(number),
-        (None, Some(Value::String(uri))) if !uri.is_empty() => Ok(uri.clone()),
+        (None, Some(Value::String(text))) => uri(text, name),
         _ => Err(wrong(format!("{name} must hold one tn or one uri"))),
     }
 }
 
 fn parse_dest(dest: &Map<String, Value>) -> Result<Vec<String>> {
     let mut all = Vec::new();
-    for (name, check) in [("tn", tn::canonical as fn(&str) -> Result<String>), ("uri", uri)] {
+    let in_dest = |text: &str| uri(text, "dest");
+    for (name, check) in [("tn", tn::canonical as fn(&str) -> Result<String>), ("uri", in_dest)] {
         match dest.get(name) {
             None => {}
             Some(Value::Array(values)) => {
@@ -242,12 +246,19 @@ fn parse_dest(dest: &Map<String, Value>) -> Result<Vec<String>> {
     Ok(all)
 }
 
-fn uri(value: &str) -> Result<String> {
-    if value.is_empty() {
-        Err(wrong("dest.uri holds an empty string"))
-    } else {
+/// A URI has a colon behind its scheme (RFC 3986 §3), so that none is taken for a number.
+fn uri(value: &str, name: &str) -> Result<String> {
+    if value.contains(':') && is_line(value) {
         Ok(value.to_owned())
+    } else {
+        Err(wrong(format!("uri {value:?} in {name} is no URI: sip:user@host, tel:number")))
     }
+}
+
+/// Whether a text fits into one line. Scripts write what a token says into header fields, and a
+/// line's end in it would begin another.
+pub(crate) fn is_line(text: &str) -> bool {
+    !text.chars().any(char::is_control)
 }
 
 pub(crate) fn claim<'a>(
@@ -306,6 +317,7 @@ mod tests {
             ("passport", "JWT", Code::HeaderTyp),
             (r#","x5u":"https://a/b""#, "", Code::HeaderX5u),
             (r#""typ""#, r#""crit":[],"typ""#, Code::HeaderParse),
+            ("https://a", r"https://a\r\nX: y", Code::HeaderParse),
             (r#""alg""#, r#""alg":"ES256","alg""#, Code::HeaderParse),
             (r#""alg""#, r#""Alg""#, Code::HeaderAlg),
         ] {
@@ -338,6 +350,11 @@ mod tests {
             (r#"{"tn":"12155551212"}"#, r#"{"tn":""}"#),
             (r#"{"tn":"12155551212"}"#, r#"{"tn":"alice"}"#),
             (r#"{"tn":"12155551212"}"#, r#"{"tn":"1","uri":"sip:a@b"}"#),
+            (r#"{"tn":"12155551212"}"#, r#"{"uri":"12155551212"}"#),
+            (r#"{"tn":"12155551212"}"#, r#"{"uri":""}"#),
+            (r#"{"tn":"12155551212"}"#, r#"{"uri":"sip:a@b\r\nX: y"}"#),
+            (r#"{"tn":["12155551213"]}"#, r#"{"uri":["sip:a@b\n"]}"#),
+            (r#""123e4567"#, r#""\r\n123e4567"#),
             (r#""origid":"123e4567-e89b-12d3-a456-426655440000""#, r#""origid":"""#),
             (r#""origid""#, r#""OrigID""#),
             (r#""iat""#, r#""iat":1,"iat""#),

@@ -2,7 +2,7 @@
 //! (RFC 8443).
 
 use crate::error::Result;
-use crate::passport::{claim, text, wrong};
+use crate::passport::{claim, is_line, text, wrong};
 use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,7 +28,7 @@ pub(crate) fn name(claims: &Map<String, Value>) -> Result<String> {
 
 /// Refuses a name that can't go into a SIP header.
 pub(crate) fn check_name(name: &str) -> Result<()> {
-    if name.len() > MAX_NAME || name.chars().any(char::is_control) {
+    if name.len() > MAX_NAME || !is_line(name) {
         return Err(wrong(format!(
             "nam of rcd has more than {MAX_NAME} octets, or control characters"
         )));

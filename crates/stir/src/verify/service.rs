@@ -268,13 +268,12 @@ fn read(value: &str) -> Option<Read<'_>> {
     };
     let header = JoseHeader::parse(identity.header);
     let named = identity.params.as_ref().and_then(|params| params.ppt);
-    let name = match (named, &header) {
-        (Some(name), _) => name,
-        (None, Ok(header)) => &header.ppt,
-        (None, Err(_)) => "",
+    let ppt = match (named, &header) {
+        (Some(name), _) => Ppt::named(name)?,
+        (None, Ok(header)) if !header.ppt.is_empty() => Ppt::named(&header.ppt)?,
+        // Without any name at all it is a token that lost it, not one of another kind.
+        (None, _) => Ppt::Shaken,
     };
-    // Without any name at all it is a token that lost it, not one of another kind.
-    let ppt = if name.is_empty() { Ppt::Shaken } else { Ppt::named(name)? };
     let mut report = Report::of(&identity);
     report.ppt = ppt.name().to_owned();
     let params = identity.params.clone().unwrap_or_default();
@@ -364,5 +363,20 @@ impl Verifier {
             links.push(link);
         }
         Ok(links)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_ppt_is_not_a_missing_one() {
+        assert!(read("a.b.c;info=<x>;ppt=").is_none());
+        assert!(read("a.b.c;info=<x>;ppt=\"\"").is_none());
+        for value in ["a.b.c;info=<x>", "a.b.c;info=<x>;ppt=shaken"] {
+            let Some(Err(report)) = read(value) else { panic!("{value}") };
+            assert_eq!(report.ppt, "shaken", "{value}");
+        }
     }
 }
