@@ -36,6 +36,7 @@ impl Parts {
         let url = http.on("/shaken.pem", Answer::Ok(lab.read("cert.pem").into()));
         std::fs::create_dir(lab.folder.join("cache")).unwrap();
         lab.crl("crl.pem", &[]);
+        lab.folder.write("prefetch.txt", format!("# certificates\n{url}\n"));
         Self { lab, _http: http, url }
     }
 
@@ -48,6 +49,7 @@ impl Parts {
             ("/etc/kamailio/http-roots.pem", "ca.pem"),
             ("/etc/kamailio/sti-pa.pem", "cert.pem"),
             ("/etc/kamailio/sti-crl.pem", "crl.pem"),
+            ("/etc/kamailio/prefetch.txt", "prefetch.txt"),
             ("/var/cache/kamailio/secsipid", "cache"),
         ] {
             block = block.replace(shown, &self.lab.path(name));

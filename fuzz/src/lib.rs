@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pki::{Key, NOW, Spec, certificates, extension, seq, tlv};
 use std::sync::{Arc, LazyLock};
-use stir::{Clock, Code, Config, Error, Fetch, Policy, Verifier};
+use stir::{Clock, Code, Config, Error, Fetch, Fetched, Policy, Verifier};
 
 /// The certificate at every URL, but for [`RANGE_URL`].
 pub const URL: &str = "https://certs.example/a";
@@ -88,12 +88,13 @@ fn fixed(der: &[u8]) -> [u8; 64] {
 struct Certificates;
 
 impl Fetch for Certificates {
-    fn fetch(&self, url: &str) -> stir::Result<Vec<u8>> {
-        match url {
-            RANGE_URL => Ok(SIGNERS.range.clone().into_bytes()),
-            _ if url.ends_with("404") => Err(Error::new(Code::HttpStatus, "not there")),
-            _ => Ok(SIGNERS.spc.clone().into_bytes()),
-        }
+    fn fetch(&self, url: &str) -> stir::Result<Fetched> {
+        let chain = match url {
+            RANGE_URL => &SIGNERS.range,
+            _ if url.ends_with("404") => return Err(Error::new(Code::HttpStatus, "not there")),
+            _ => &SIGNERS.spc,
+        };
+        Ok(Fetched { body: chain.clone().into_bytes(), until: None })
     }
 }
 
