@@ -62,6 +62,11 @@ int ks_set_pv(struct sip_msg *msg, char *param, str *value)
 	return spec->setf(msg, &spec->pvp, (int)EQ_T, &pv);
 }
 
+void ks_counter_add(counter_handle_t handle, int value)
+{
+	counter_add(handle, value);
+}
+
 int ks_log_enabled(int level)
 {
 	return is_printable(level);

@@ -3,6 +3,7 @@
 #ifndef SECSIPID_SHIM_H
 #define SECSIPID_SHIM_H
 
+#include "core/counters.h"
 #include "core/sr_module.h"
 #include "core/parser/msg_parser.h"
 
@@ -21,6 +22,9 @@ int ks_print_format(struct sip_msg *msg, str *format, str *value);
 
 /* Sets a writable variable to a string; 0, or negative. */
 int ks_set_pv(struct sip_msg *msg, char *param, str *value);
+
+/* Adds to a counter. */
+void ks_counter_add(counter_handle_t handle, int value);
 
 /* Whether a message of this level is logged. */
 int ks_log_enabled(int level);

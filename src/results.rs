@@ -1,7 +1,8 @@
 //! What came of the last call in this process, as the script's variables show it.
 
+use crate::kamailio::{Counter, count};
 use std::cell::RefCell;
-use stir::{Error, Report};
+use stir::{Error, Report, Response};
 
 thread_local! {
     static LAST: RefCell<Last> = RefCell::default();
@@ -34,6 +35,9 @@ struct Last {
 
 /// Keeps an outcome for the variables; the number that the script gets.
 pub(crate) fn keep(outcome: Outcome) -> i32 {
+    if let Some(counter) = counter(&outcome) {
+        count(counter);
+    }
     LAST.with_borrow_mut(|last| {
         let error = match outcome {
             Outcome::Done => None,
@@ -56,6 +60,23 @@ pub(crate) fn keep(outcome: Outcome) -> i32 {
         last.ret = error.as_ref().map_or(1, |error| error.code().value());
         last.error = error.map(|error| error.message().to_owned());
         last.ret
+    })
+}
+
+fn counter(outcome: &Outcome) -> Option<Counter> {
+    Some(match outcome {
+        Outcome::Done => return None,
+        Outcome::Signed(_) => Counter::Signed,
+        Outcome::Failed(_) => Counter::Errors,
+        Outcome::Checked(report) => match report.response() {
+            None => Counter::Verified,
+            Some(Response::StaleDate) => Counter::Failed403,
+            Some(Response::UseIdentityHeader) => Counter::Failed428,
+            Some(Response::BadIdentityInfo) => Counter::Failed436,
+            Some(Response::UnsupportedCredential) => Counter::Failed437,
+            Some(Response::InvalidIdentityHeader) => Counter::Failed438,
+            Some(Response::InternalError) => Counter::Failed500,
+        },
     })
 }
 

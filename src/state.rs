@@ -4,7 +4,7 @@ use fetcher::{Address, RemoteFetcher, Shutdown};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use stir::{Config, Error, Policy, Reason, Report, Signer, SystemClock, Verifier};
 
 /// All settings of the module.
@@ -56,20 +56,25 @@ struct Ready {
     settings: Settings,
     signer: Signer,
     verifier: Verifier,
+    /// To ask the fetchers for more than certificates.
+    remote: Option<RemoteFetcher>,
 }
 
 impl Ready {
     fn new(settings: Settings) -> Self {
-        let verifier = if settings.fetchers == 0 {
-            Verifier::new(&settings.core)
-        } else {
+        let remote = || {
             let timeout = Duration::from_secs(settings.core.timeout.into());
-            let remote = RemoteFetcher::new(settings.addresses(), timeout);
+            RemoteFetcher::new(settings.addresses(), timeout)
+        };
+        let (verifier, remote) = if settings.fetchers == 0 {
+            (Verifier::new(&settings.core), None)
+        } else {
             // The folder is the fetchers' then.
             let core = Config { cache_dir: PathBuf::new(), ..settings.core.clone() };
-            Verifier::with(&core, Arc::new(SystemClock), Box::new(remote))
+            let verifier = Verifier::with(&core, Arc::new(SystemClock), Box::new(remote()));
+            (verifier, Some(remote()))
         };
-        Self { signer: Signer::new(&settings.core), verifier, settings }
+        Self { signer: Signer::new(&settings.core), verifier, remote, settings }
     }
 }
 
@@ -119,6 +124,30 @@ fn wrong(message: String) -> Error {
 pub(crate) fn fetchers() -> u32 {
     ready().settings.fetchers
 }
+
+/// The names of the fetchers' counters; none without fetchers.
+pub(crate) fn fetcher_counters() -> Vec<&'static str> {
+    match ready().remote {
+        Some(_) => fetcher::Stats::default().named().into_iter().map(|(name, _)| name).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The counter with this number, of all fetchers together. Asked of them once a second at most:
+/// who looks at one looks at all.
+pub(crate) fn fetcher_counter(number: usize) -> Option<u64> {
+    const FRESH: Duration = Duration::from_secs(1);
+    let mut last = STATS.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= FRESH) {
+        let stats = ready().remote.as_ref()?.stats().unwrap_or_default();
+        *last = Some((Instant::now(), stats));
+    }
+    let (_, stats) = last.as_ref()?;
+    stats.named().get(number).map(|(_, value)| *value)
+}
+
+/// When the fetchers were asked for their counters last, and what they said.
+static STATS: Mutex<Option<(Instant, fetcher::Stats)>> = Mutex::new(None);
 
 /// Serves as this fetcher until the process ends.
 pub(crate) fn serve(number: usize) {

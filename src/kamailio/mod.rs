@@ -20,6 +20,7 @@
 mod bindings {
     include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 }
+mod counters;
 mod guard;
 mod log;
 mod message;
@@ -28,4 +29,5 @@ mod processes;
 mod tables;
 mod variables;
 
+pub(crate) use counters::{Counter, count};
 pub(crate) use message::Message;

@@ -10,7 +10,7 @@ use super::bindings::{
 };
 use super::guard::{self, functions};
 use super::message::Message;
-use super::{params, processes, variables};
+use super::{counters, params, processes, variables};
 use crate::functions as run;
 use crate::state;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -359,7 +359,10 @@ unsafe extern "C" fn mod_register(
 /// Called once before Kamailio forks, after all parameters are read.
 unsafe extern "C" fn mod_init() -> c_int {
     match guard::catch(state::init) {
-        Some(Ok(())) => processes::announce(),
+        Some(Ok(())) => match counters::register() {
+            0 => processes::announce(),
+            failed => failed,
+        },
         Some(Err(error)) => {
             log::error!("{}", error.message());
             -1

@@ -1,0 +1,99 @@
+//! Kamailio's counters of group `secsipid`: `kamcmd stats.fetch secsipid:` (kex), and what exports
+//! them (xhttp_prom).
+
+use super::bindings::{
+    counter_cbk_f, counter_handle_t, counter_register, counter_val_t, ks_counter_add,
+};
+use super::guard;
+use crate::state;
+use std::ffi::{CString, c_int, c_void};
+use std::ptr::{null, null_mut};
+use std::sync::OnceLock;
+
+const GROUP: &std::ffi::CStr = c"secsipid";
+
+/// What a process counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counter {
+    Signed,
+    /// Neither signed nor checked: a key file, a URL, an argument.
+    Errors,
+    Verified,
+    /// By the response that the failure stands for.
+    Failed403,
+    Failed428,
+    Failed436,
+    Failed437,
+    Failed438,
+    Failed500,
+}
+
+const COUNTERS: [(Counter, &str); 9] = [
+    (Counter::Signed, "signed"),
+    (Counter::Errors, "errors"),
+    (Counter::Verified, "verified"),
+    (Counter::Failed403, "failed_403"),
+    (Counter::Failed428, "failed_428"),
+    (Counter::Failed436, "failed_436"),
+    (Counter::Failed437, "failed_437"),
+    (Counter::Failed438, "failed_438"),
+    (Counter::Failed500, "failed_500"),
+];
+
+/// The handles of [`COUNTERS`], in their order.
+static HANDLES: OnceLock<Vec<counter_handle_t>> = OnceLock::new();
+
+/// Registers all of them, before Kamailio forks; 0, or negative.
+pub(super) fn register() -> c_int {
+    let mut handles = Vec::new();
+    for (_, name) in COUNTERS {
+        match one(name, None, null_mut()) {
+            Some(handle) => handles.push(handle),
+            None => return -1,
+        }
+    }
+    HANDLES.get_or_init(|| handles);
+    // The fetchers have counters of their own, which are asked for when somebody looks.
+    for (number, name) in state::fetcher_counters().into_iter().enumerate() {
+        if one(&format!("fetcher_{name}"), Some(read), number as *mut c_void).is_none() {
+            return -1;
+        }
+    }
+    0
+}
+
+/// Adds one.
+pub(crate) fn count(counter: Counter) {
+    let place = COUNTERS.iter().position(|(known, _)| *known == counter);
+    if let Some(handle) = place.and_then(|place| HANDLES.get()?.get(place)) {
+        // SAFETY: the handle was registered, and each process adds to its own copy.
+        unsafe { ks_counter_add(*handle, 1) };
+    }
+}
+
+fn one(name: &str, read: counter_cbk_f, param: *mut c_void) -> Option<counter_handle_t> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: all zeros is a handle that Kamailio fills in.
+    let mut handle: counter_handle_t = unsafe { std::mem::zeroed() };
+    // SAFETY: called from mod_init; Kamailio keeps the group's and the counter's name, which are
+    // never freed.
+    let registered = unsafe {
+        counter_register(
+            &raw mut handle,
+            GROUP.as_ptr(),
+            name.into_raw(),
+            0,
+            read,
+            param,
+            null(),
+            0,
+        )
+    };
+    (registered >= 0).then_some(handle)
+}
+
+/// A fetcher's counter, by its number.
+unsafe extern "C" fn read(_: counter_handle_t, number: *mut c_void) -> counter_val_t {
+    let value = guard::catch(|| state::fetcher_counter(number as usize)).flatten();
+    counter_val_t::try_from(value.unwrap_or_default()).unwrap_or(counter_val_t::MAX)
+}

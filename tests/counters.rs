@@ -1,0 +1,95 @@
+//! Counters as an operator reads them: kamcmd, and Prometheus over HTTP.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use support::kamailio::free_port;
+use support::{Answer, Cfg, Folder, Http, Kamailio, Lab, Module, Request, root};
+
+#[test]
+fn what_happens_is_counted() {
+    let (lab, http, control) = (Lab::new(), Http::start(), Folder::new());
+    let x5u = http.on("/cert.pem", Answer::Ok(lab.read("cert.pem").into()));
+    let (key, socket, port) = (lab.path("key.pem"), control.inside("ctl"), free_port());
+    let cfg = Cfg::new(Module::Ours)
+        .workers(2)
+        .tcp()
+        .global(&format!("listen=tcp:127.0.0.1:{port}\ntcp_accept_no_cl=yes"))
+        .load("ctl")
+        .load("kex")
+        .load("xhttp")
+        .load("xhttp_prom")
+        .line(&format!("modparam(\"ctl\", \"binrpc\", \"unixs:{socket}\")"))
+        .line("modparam(\"xhttp_prom\", \"xhttp_prom_stats\", \"secsipid:\")")
+        .param("fetchers", 1)
+        .routes(&format!(
+            r#"
+            request_route {{
+                if (is_method("OPTIONS")) {{ sl_send_reply("200", "OK"); exit; }}
+                secsipid_build_identity("$fU", "$rU", "A", "", "{x5u}", "{key}");
+                $var(good) = $secsipid(val);
+                secsipid_check("$var(good)", "");
+                secsipid_check("$var(good)", "");
+                secsipid_check("x$var(good)", "");
+                secsipid_check("", "");
+                secsipid_check("$var(good)", "/nonexistent");
+                secsipid_check("$var(good)", "{key}");
+                secsipid_build_identity("$fU", "$rU", "A", "", "{x5u}", "/nonexistent");
+                sl_send_reply("200", "OK");
+            }}
+            event_route[xhttp:request] {{
+                prom_dispatch();
+            }}"#
+        ));
+    let kamailio = Kamailio::start(&cfg);
+    for _ in 0..10 {
+        assert_eq!(kamailio.udp().send(&Request::invite()).status, 200);
+    }
+    let mut kamcmd = Command::new("kamcmd");
+    if root() != std::path::Path::new("/") {
+        kamcmd = Command::new("chroot");
+        kamcmd.arg(root()).arg("kamcmd");
+    }
+    let shown = kamcmd.args(["-s", &format!("unixs:{socket}"), "stats.fetch", "secsipid:"]);
+    let shown = String::from_utf8_lossy(&shown.output().unwrap().stdout).into_owned();
+    let counters: BTreeMap<&str, u64> = shown
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("secsipid.")?.split_once(':'))
+        .filter_map(|(name, value)| Some((name, value.trim().parse().ok()?)))
+        .collect();
+    for (name, value) in [
+        ("signed", 10),
+        ("verified", 20),
+        ("failed_403", 0),
+        ("failed_428", 10),
+        ("failed_436", 10),
+        ("failed_437", 10),
+        ("failed_438", 10),
+        ("failed_500", 0),
+        ("errors", 10),
+        ("fetcher_fetches", 1),
+        ("fetcher_entries", 1),
+    ] {
+        assert_eq!(counters.get(name), Some(&value), "{name}: {shown}");
+    }
+    let mut prometheus = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    prometheus
+        .write_all(
+            b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        )
+        .unwrap();
+    prometheus.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    let mut page = String::new();
+    let mut buffer = [0; 4096];
+    while let Ok(len) = prometheus.read(&mut buffer) {
+        page.push_str(&String::from_utf8_lossy(&buffer[..len]));
+        if len == 0 || page.contains("secsipid_verified") {
+            break;
+        }
+    }
+    assert!(page.contains("kamailio_secsipid_verified 20"), "{page}");
+}
