@@ -10,7 +10,7 @@ use der::{Decode, SliceReader};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use stir::authority::TnAuthList;
@@ -36,11 +36,11 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let mut statistics = Statistics::default();
-    match statistics.read_folder(Path::new(&folder), 0) {
-        Ok(()) => {
-            print!("{statistics}");
-            ExitCode::SUCCESS
-        }
+    let read = statistics.read_folder(Path::new(&folder), 0);
+    // Who reads the output may have seen enough.
+    match read.and_then(|()| write!(io::stdout(), "{statistics}")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}: {error}", Path::new(&folder).display());
             ExitCode::FAILURE
