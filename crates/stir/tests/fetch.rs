@@ -165,6 +165,7 @@ fn addresses_are_judged_after_names_are_resolved() {
             Shaken { x5u_permit: permit.into(), x5u_deny: deny.into(), ..Shaken::default() };
         HttpFetcher::new(&Config { policy, shaken, timeout: TIMEOUT, ..Config::default() })
             .fetch(&url)
+            .map(|fetched| fetched.body)
             .map_err(|e| (e.code().value(), e.message().to_owned()))
     };
     for (policy, permit, deny) in
