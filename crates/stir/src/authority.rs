@@ -22,6 +22,9 @@ pub(crate) const ENHANCED_JWT_CLAIM_CONSTRAINTS: ObjectIdentifier =
 /// 16 KiB, and each is compared with every call's.
 const MAX_ENTRIES: usize = 512;
 
+/// Claims of every PASSporT (RFC 8225 §5).
+const BASELINE: [&str; 3] = ["iat", "orig", "dest"];
+
 /// Whom a certificate stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TnAuthList {
@@ -152,12 +155,16 @@ impl ClaimConstraints {
         let mut found = Vec::new();
         for oid in [JWT_CLAIM_CONSTRAINTS, ENHANCED_JWT_CLAIM_CONSTRAINTS] {
             if let Some((_, value)) = certificate.extension(oid) {
-                found.push(Self::read(value).map_err(|e| {
+                let constraints = Self::read(value).map_err(|e| {
                     Error::new(
                         Code::CertConstraints,
                         format!("the JWTClaimConstraints make no sense: {e}"),
                     )
-                })?);
+                })?;
+                // RFC 9118 §3: one that excludes what every token has is as good as none.
+                if !constraints.must_exclude.iter().any(|name| BASELINE.contains(&name.as_str())) {
+                    found.push(constraints);
+                }
             }
         }
         Ok(found)

@@ -176,8 +176,8 @@ impl Certificate {
         self.part(&self.parts.signed)
     }
 
-    /// The content of signatureAlgorithm.
-    pub(crate) fn signature_algorithm(&self) -> &[u8] {
+    /// The content of signatureAlgorithm (RFC 5280 §4.1.1.2), DER: an OID, and its parameters.
+    pub fn signature_algorithm(&self) -> &[u8] {
         self.part(&self.parts.signature_algorithm)
     }
 
@@ -233,8 +233,8 @@ impl Certificate {
         Ok((algorithm, curve))
     }
 
-    /// What the key is, for messages.
-    pub(crate) fn key_kind(&self) -> String {
+    /// What the key is, for messages: "an EC key on P-256".
+    pub fn key_kind(&self) -> String {
         self.key_algorithm_oids()
             .map_or_else(|_| "of an unknown kind".into(), |(a, c)| key_name(a, c))
     }

@@ -86,3 +86,36 @@ impl Reason {
 fn wrong(message: String) -> Error {
     Error::new(Code::Generic, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_names_the_failure_and_the_token() {
+        let failed = || Report::failed(Error::new(Code::HttpGet, "no answer"));
+        let token = Report { token: "aa.bb.c-_".into(), ..failed() };
+        let odd = Report { token: "aa.b\"b.cc".into(), ..failed() };
+        let stir = "STIR ;cause=436 ;text=\"Bad Identity Info\"";
+        let compact = format!("{stir} ;ppi=\"..c-_\"");
+        let full = format!("{stir} ;ppi=\"aa.bb.c-_\"");
+        let sip = "SIP ;cause=436 ;text=\"Bad Identity Info\"";
+        for (protocol, ppi, report, expected) in [
+            ("stir", "compact", &token, compact.as_str()),
+            ("STIR", "full", &token, &full),
+            ("stir", "off", &token, stir),
+            ("stir", "full", &odd, stir),
+            ("stir", "compact", &failed(), stir),
+            ("sip", "full", &token, sip),
+        ] {
+            let mut reason = Reason::default();
+            reason.set_protocol(protocol).unwrap();
+            reason.set_ppi(ppi).unwrap();
+            assert_eq!(reason.value(report).as_deref(), Some(expected), "{protocol} {ppi}");
+        }
+        let passed = Report { result: Ok(()), ..token };
+        assert_eq!(Reason::default().value(&passed), None);
+        assert!(Reason::default().set_protocol("q.850").is_err());
+        assert!(Reason::default().set_ppi("short").is_err());
+    }
+}

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use stir::{Config, Fetch, HttpFetcher};
+use stir::{Config, Fetch, HttpFetcher, Policy, Shaken};
 
 /// Seconds a download may take in these tests.
 const TIMEOUT: u32 = 1;
@@ -152,5 +152,35 @@ fn nothing_runs_before_the_first_download_and_signals_stay_with_the_host() {
         let blocked = u64::from_str_radix(blocked, 16).expect("a mask");
         let term = 1 << (15 - 1);
         assert_ne!(blocked & term, 0, "SIGTERM is not blocked: {blocked:x}");
+    }
+}
+
+/// The rules hold for what a name is resolved to: "localhost" says nothing of its addresses.
+#[test]
+fn addresses_are_judged_after_names_are_resolved() {
+    let url = server(|s| s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"));
+    let url = url.replace("127.0.0.1", "localhost");
+    let fetched = |policy, permit: &str, deny: &str| {
+        let shaken =
+            Shaken { x5u_permit: permit.into(), x5u_deny: deny.into(), ..Shaken::default() };
+        HttpFetcher::new(&Config { policy, shaken, timeout: TIMEOUT, ..Config::default() })
+            .fetch(&url)
+            .map(|fetched| fetched.body)
+            .map_err(|e| (e.code().value(), e.message().to_owned()))
+    };
+    for (policy, permit, deny) in
+        [(Policy::Compat, "", ""), (Policy::Shaken, "127.0.0.0/8, ::1", "")]
+    {
+        assert_eq!(fetched(policy, permit, deny).expect("permitted"), b"hello");
+    }
+    for (policy, permit, deny, why) in [
+        (Policy::Shaken, "", "", "special-purpose"),
+        (Policy::Shaken, "localhost", "", "special-purpose"),
+        (Policy::Shaken, "127.0.0.0/8, ::1", "127.0.0.0/8, ::1", "x5u_deny"),
+        (Policy::Compat, "", "127.0.0.0/8, ::1", "x5u_deny"),
+    ] {
+        let (code, message) = fetched(policy, permit, deny).expect_err("refused");
+        assert_eq!(code, -402, "{message}");
+        assert!(message.contains(why), "{policy:?} {permit} {deny}: {message}");
     }
 }

@@ -176,16 +176,18 @@ impl Verifier {
             profile::common_name(certificate, spc)
                 .map_err(|why| Error::new(Code::CertAuthority, format!("spc_match: {why}")))?;
         }
+        // Who diverts a call speaks for the number that it went to (RFC 8946 §3).
+        let own = claims.div.as_ref().unwrap_or(&claims.orig);
         if self.shaken.tn_authlist_match
             && let Some(list) = facts.list.as_ref().filter(|list| list.has_numbers())
             && list.spcs.is_empty()
-            && !list.covers(&claims.orig)
+            && !list.covers(own)
             // The field signs national numbers too.
-            && !self.numbering.canonical(&claims.orig).is_ok_and(|orig| list.covers(&orig))
+            && !self.numbering.canonical(own).is_ok_and(|own| list.covers(&own))
         {
             return Err(Error::new(
                 Code::CertAuthority,
-                format!("the certificate's TNAuthList does not hold {}", claims.orig),
+                format!("the certificate's TNAuthList does not hold {own}"),
             ));
         }
         facts

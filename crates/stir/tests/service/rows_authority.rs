@@ -2,8 +2,9 @@
 
 use super::expected::*;
 use super::rows_certificate::TN_LIST;
+use super::rows_div::diverted_once;
 use super::rows_good::numbering;
-use super::world::{Token, World, edit};
+use super::world::{DIVERTER, Token, World, edit};
 use crate::pki::{self, seq, tlv};
 use stir::profile::Profile;
 
@@ -78,6 +79,14 @@ fn lists() -> Vec<Row> {
         list("TNAuthList two ranges beside orig", || {
             vec![range("12155551200", 12), range("12155551213", 12)]
         }),
+        good(diverted_once, "TNAuthList of the diverter's number", |w| {
+            w.signers[DIVERTER].spec.extensions[TN_LIST] = tn_list(&[one("12155551213")]);
+        })
+        .div(&["12155551213"]),
+        bad(diverted_once, "TNAuthList of the caller's number on a diversion", AUTHORITY, |w| {
+            w.signers[DIVERTER].spec.extensions[TN_LIST] = tn_list(&[one("12155551212")]);
+        })
+        .says("12155551213"),
         bad(of_numbers, "orig beyond the TNAuthList", AUTHORITY, |w| {
             w.claims("12155551212", "12155551220");
             w.asserted = vec!["<sip:+12155551220@example.com>".into()];
@@ -206,6 +215,9 @@ fn enhanced() -> Vec<Row> {
         .says("attest"),
         good(World::plain, "a claim that must not be there is not", |w| {
             constrain(w, ENHANCED, &[must_exclude(&["rcd"])]);
+        }),
+        good(World::plain, "enhanced: an exclusion of orig is as good as none", |w| {
+            constrain(w, ENHANCED, &[must_include(&["rcd"]), must_exclude(&["attest", "orig"])]);
         }),
         bad(World::plain, "enhanced: a claim is missing", CONSTRAINTS, |w| {
             constrain(w, ENHANCED, &[must_include(&["rcd"])]);
