@@ -23,6 +23,10 @@ pub struct DivCall<'a> {
     pub identities: &'a [&'a str],
 }
 
+/// How old a copied `iat` may be, in seconds. RFC 8946 §3 has it copied, and §4.2 has verifiers ask
+/// the last diversion to be fresh: within 60 seconds (RFC 8224 §6.2), of which the way takes some.
+const MAX_COPIED_AGE: i64 = 50;
+
 /// What the diversion follows: claims of a token that the call came with.
 struct Link {
     orig: Party,
@@ -52,8 +56,10 @@ impl Signer {
             ));
         }
         let link = self.link(&orig, &div, call.identities)?;
-        let key = self.key(key, self.clock.now())?;
+        let now = self.clock.now();
+        let key = self.key(key, now)?;
         let Link { orig, div, iat } = link;
+        let iat = if now.saturating_sub(iat) <= MAX_COPIED_AGE { iat } else { now };
         // Canonical as it stands: see `identity`.
         let payload = format!(r#"{{"dest":{dest},"div":{div},"iat":{iat},"orig":{orig}}}"#);
         header_field(Ppt::Div, x5u, &payload, &key)

@@ -13,8 +13,8 @@ use crate::policy::{DestSource, OrigSource, Policy};
 use crate::profile::{self, Profile};
 use std::sync::Arc;
 
-/// How old a diverted call's tokens may be, in seconds: `iat` stays that of the first (RFC 8946
-/// §4), and a call may be held or forwarded for hours (ATIS-1000085).
+/// How old a diverted call's tokens may be, in seconds, all but that of the last diversion: a call
+/// may ring and be forwarded for long (RFC 8946 §4.2).
 const DIVERTED_EXPIRE: i64 = 3 * 3600;
 
 /// What of a SIP request says who calls whom; values of header fields as they were received.
@@ -122,17 +122,16 @@ impl Verifier {
             return self.check_called(&token.claims, call, self.shaken.dest_source);
         }
         let mut last = &token.claims;
-        for link in links {
-            self.judge_token(link, key, now, DIVERTED_EXPIRE).map_err(|e| {
-                Error::new(
-                    e.code(),
-                    format!("div PASSporT of {:?}: {}", link.claims.div, e.message()),
-                )
+        for (number, link) in links.iter().enumerate() {
+            let expire = if number + 1 == links.len() { self.expire } else { DIVERTED_EXPIRE };
+            self.judge_token(link, key, now, expire).map_err(|e| {
+                let div = link.claims.div.as_deref().unwrap_or_default();
+                Error::new(e.code(), format!("div PASSporT of {div}: {}", e.message()))
             })?;
             report.div.extend(link.claims.div.clone());
             last = &link.claims;
         }
-        // RFC 8946 §6: the last one must be for where the call goes now.
+        // RFC 8946 §4.2: the last one must be for where the call goes now.
         self.check_called(last, call, DestSource::Ruri)
             .map_err(|e| Error::new(Code::DivChain, format!("the last diversion: {}", e.message())))
     }

@@ -196,11 +196,15 @@ fn diversions() -> Vec<Row> {
         good(diverted_thrice, "diversions in reverse order", |w| w.tokens.reverse()).div(three),
         good(diverted_thrice, "diversions in any order", |w| w.tokens.swap(1, 3)).div(three),
         good(diverted_once, "diverted three hours after signing", |w| {
-            for token in &mut w.tokens {
+            super::world::edit(&mut w.tokens[0].payload, "1800000000", "1799989200");
+        })
+        .div(one),
+        good(diverted_twice, "only the last diversion is fresh", |w| {
+            for token in &mut w.tokens[..2] {
                 super::world::edit(&mut token.payload, "1800000000", "1799989200");
             }
         })
-        .div(one),
+        .div(&three[..2]),
         good(diverted_once, "To was changed as well", |w| {
             w.to = "<sip:+12155551214@example.com>".into();
         })
