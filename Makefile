@@ -32,6 +32,7 @@ help:
 	@echo 'make lint              rustfmt, clippy, licences'
 	@echo 'make deps              install the Debian packages that building and testing need'
 	@echo 'make test-kamailio-6.0 the live tests in a Debian 13 (6.1: in a Debian sid)'
+	@echo 'make test-asterisk     calls to and from the Asterisk of Debian sid'
 	@echo 'make clean             remove what was built'
 	@echo
 	@echo 'KAMAILIO_SRC           source tree of the installed Kamailio, if Debian has no package of it'
@@ -91,6 +92,10 @@ test: build
 .PHONY: test-kamailio-6.0 test-kamailio-6.1
 test-kamailio-6.0 test-kamailio-6.1: test-kamailio-%: deps
 	tests/series.sh $*
+
+.PHONY: test-asterisk
+test-asterisk: deps
+	tests/asterisk.sh
 
 .PHONY: bench
 bench: build

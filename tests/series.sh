@@ -16,26 +16,9 @@ case $series in
 esac
 
 cd "$(dirname "$0")/.."
-[ "$(id -u)" = 0 ] || {
-    echo 'series: run as root: the tests run Kamailio in a chroot' >&2
-    exit 1
-}
 
 root=$PWD/.series/$series
-if [ ! -x "$root/usr/sbin/kamailio" ]; then
-    # The mirror that this system uses.
-    mirror=$(apt-get indextargets --format '$(SITE)' 'Codename: '"$(. /etc/os-release && echo "$VERSION_CODENAME")" | head -n 1)
-    [ -n "$mirror" ] || {
-        echo 'series: no mirror is known: run apt-get update' >&2
-        exit 1
-    }
-    rm -rf "$root"
-    mkdir -p .series
-    # A mirror may be behind: its Release file is signed all the same.
-    mmdebstrap --variant=apt --aptopt='Acquire::Check-Valid-Until "false"' \
-        --include=kamailio,kamailio-extra-modules,kamailio-lua-modules,kamailio-python3-modules,ca-certificates \
-        "$suite" "$root" "$mirror"
-fi
+tests/debian.sh "$suite" "$root" kamailio,kamailio-extra-modules,kamailio-lua-modules,kamailio-python3-modules
 
 # For processes of the tests that look into /proc, and for random numbers.
 cleanup() { for mount in proc dev; do umount "$root/$mount" 2>/dev/null || true; done; }

@@ -5,42 +5,15 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use stir::{Call, Clock, Config, DivCall, PrivateKey, Signer};
-use support::http::Https;
 use support::kamailio::{free_port, modules_folder, our_module};
-use support::{Cfg, Folder, Kamailio, Lab, Module, Reply, Request, define, repository};
+use support::{Cfg, Folder, Kamailio, Module, Reply, Request, Site, define, repository};
 
 const ORIG: &str = "12155551212";
 const DEST: &str = "12155551213";
 
-/// Certificates on an address of loopback that no other test has, at a port that ATIS allows.
-struct Site {
-    lab: Lab,
-    _https: Https,
-    x5u: String,
-}
-
 impl Site {
-    fn new() -> Self {
-        static NEXT: AtomicU8 = AtomicU8::new(1);
-        let [_, _, high, low] = std::process::id().to_be_bytes();
-        let host = format!("127.{}.{high}.{low}", 100 + NEXT.fetch_add(1, Ordering::Relaxed));
-        let lab = Lab::new();
-        lab.crl("crl.pem", &[]);
-        lab.key("web-key.pem", "EC:P-256");
-        lab.openssl("req -new -key web-key.pem -subj /CN=web -out web.csr");
-        lab.folder
-            .write("web.cnf", format!("subjectAltName=IP:{host}\nbasicConstraints=CA:FALSE\n"));
-        lab.openssl("x509 -req -in web.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 -extfile web.cnf -out web.pem");
-        let path = |name| lab.folder.join(name);
-        let https =
-            Https::start_at(&host, 8443, lab.folder.path(), &path("web.pem"), &path("web-key.pem"));
-        let x5u = format!("https://{host}:8443/cert.pem");
-        Self { lab, _https: https, x5u }
-    }
-
     /// An Identity header as another carrier writes it, this many seconds ago.
     fn signed_ago(&self, orig: &str, dest: &str, x5u: &str, ago: i64) -> String {
         let call = Call { orig, dest, attest: "A", origid: "", x5u, rcd_nam: None };
@@ -51,15 +24,6 @@ impl Site {
 
     fn signed(&self, orig: &str, dest: &str) -> String {
         self.signed_ago(orig, dest, &self.x5u, 0)
-    }
-
-    /// The parameters of policy shaken for this lab.
-    fn params(&self, cfg: Cfg) -> Cfg {
-        cfg.param("policy", "shaken")
-            .param("trust_anchors", self.lab.path("ca.pem"))
-            .param("crl", self.lab.path("crl.pem"))
-            .param("http_ca_file", self.lab.path("ca.pem"))
-            .param("x5u_permit", "127.0.0.0/8")
     }
 }
 

@@ -308,33 +308,20 @@ impl Kamailio {
 
     /// Stops it as an operator would; its log.
     pub fn stop(mut self) -> String {
-        self.terminate();
+        terminate(&mut self.child);
         self.log()
     }
 
     /// Stops it, and gives its folder back for another start.
     pub fn stop_for_restart(mut self) -> Folder {
-        self.terminate();
+        terminate(&mut self.child);
         std::mem::replace(&mut self.folder, Folder::new())
-    }
-
-    fn terminate(&mut self) {
-        // SIGTERM to the main process; SIGKILL to the whole group if that was not enough.
-        signal("-TERM", &self.child.id().to_string());
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        while self.child.try_wait().is_ok_and(|status| status.is_none())
-            && std::time::Instant::now() < deadline
-        {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        signal("-KILL", &format!("-{}", self.child.id()));
-        let _ = self.child.wait();
     }
 }
 
 impl Drop for Kamailio {
     fn drop(&mut self) {
-        self.terminate();
+        terminate(&mut self.child);
         if std::thread::panicking() {
             eprintln!("Kamailio's last lines:\n{}", tail(&self.log()));
         }
@@ -399,6 +386,19 @@ fn spawn(folder: &Folder, cfg: &str, args: &[&str], env: &[(String, String)]) ->
         .process_group(0)
         .spawn()
         .unwrap_or_else(|e| panic!("kamailio can't run ({e}): run make deps"))
+}
+
+/// SIGTERM to a process that leads its group; SIGKILL to the whole group if that was not enough.
+pub fn terminate(child: &mut Child) {
+    signal("-TERM", &child.id().to_string());
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while child.try_wait().is_ok_and(|status| status.is_none())
+        && std::time::Instant::now() < deadline
+    {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    signal("-KILL", &format!("-{}", child.id()));
+    let _ = child.wait();
 }
 
 fn signal(signal: &str, target: &str) {

@@ -12,11 +12,13 @@ pub mod http;
 pub mod kamailio;
 pub mod lab;
 pub mod sip;
+pub mod site;
 
 pub use http::{Answer, Http};
 pub use kamailio::{Cfg, Kamailio, Module};
 pub use lab::Lab;
 pub use sip::{Reply, Request, Sip};
+pub use site::Site;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,10 +45,15 @@ pub struct Folder(PathBuf);
 
 impl Folder {
     pub fn new() -> Self {
+        Self::under(&root())
+    }
+
+    /// One in the system with this root.
+    pub fn under(root: &Path) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name =
             format!("secsipid-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = root().join("tmp").join(name);
+        let path = root.join("tmp").join(name);
         std::fs::create_dir_all(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         Self(path)
     }
