@@ -29,7 +29,7 @@ fn identity_headers() {
     let cfg = Cfg::new(Module::Ours)
         .tcp()
         // Kamailio 6 takes messages of 32 KiB if it is not told otherwise.
-        .global("#!ifdef KAMAILIO_6\nmsg_recv_max_size=65536\n#!endif")
+        .global("#!ifdef KAMAILIO_6\nmsg_recv_max_size=65535\n#!endif")
         .route(&format!("$var(code) = secsipid_check_identity(\"{cert}\");\n{REPLY}"));
     let mut kamailio = Kamailio::start(&cfg);
     let processes = kamailio.processes();
