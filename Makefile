@@ -23,7 +23,7 @@ PACKAGES := kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python
 help:
 	@echo 'make demo              install what is needed, build, sign and check a real call'
 	@echo 'make test              all tests, the live ones too'
-	@echo 'make build             target/release/secsipid.so, for the Kamailio that is installed'
+	@echo 'make build             target/release: secsipid.so for the Kamailio that is installed, secsipidx, libsecsipid'
 	@echo 'make install           put it into Kamailio'\''s module folder (DESTDIR, MODULES_DIR)'
 	@echo 'make install-lib       the C library with headers and secsipid-1.pc (DESTDIR, PREFIX, LIBDIR)'
 	@echo 'make install-tools     put secsipidx, its man pages and completions there (DESTDIR, PREFIX)'
@@ -100,6 +100,7 @@ test-asterisk: deps
 .PHONY: bench
 bench: build
 	$(CARGO) bench --package stir --bench es256
+	$(CARGO) bench --package stir --bench policy
 	$(CARGO) bench --package secsipid --bench kamailio
 
 # Seconds for each target: long enough to find what a change broke.
@@ -114,10 +115,10 @@ lint: deps
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- --deny warnings
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-deny
-	$(CARGO) deny check licenses bans sources
-	@$(CARGO) deny check advisories || echo 'lint: advisories were not checked: see above'
+	$(CARGO) deny --workspace check licenses bans sources
+	@$(CARGO) deny --workspace check advisories || echo 'lint: advisories were not checked: see above'
 
 .PHONY: clean
 clean:
 	$(CARGO) clean
-	rm -rf kamailio-headers/tree-* .series
+	rm -rf kamailio-headers/tree-* .series fuzz/target fuzz/corpus fuzz/artifacts

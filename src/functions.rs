@@ -36,9 +36,8 @@ pub(crate) fn add_identity(
     x5u: &str,
     key_path: &str,
 ) -> Outcome {
-    let name = message.format(state::name_format());
-    let call = Call { orig, dest, attest, origid, x5u, rcd_nam: name.as_deref() };
-    signed(state::signer().identity(&call, PrivateKey::Path(key_path)).and_then(|identity| {
+    let call = Call { orig, dest, attest, origid, x5u, rcd_nam: None };
+    signed(identity(message, call, PrivateKey::Path(key_path)).and_then(|identity| {
         if state::adds_date() {
             message.add_date()?;
         }
@@ -55,9 +54,8 @@ pub(crate) fn build_identity(
     x5u: &str,
     key_path: &str,
 ) -> Outcome {
-    let name = message.format(state::name_format());
-    let call = Call { orig, dest, attest, origid, x5u, rcd_nam: name.as_deref() };
-    signed(state::signer().identity(&call, PrivateKey::Path(key_path)))
+    let call = Call { orig, dest, attest, origid, x5u, rcd_nam: None };
+    signed(identity(message, call, PrivateKey::Path(key_path)))
 }
 
 pub(crate) fn build_identity_prvkey(
@@ -69,9 +67,14 @@ pub(crate) fn build_identity_prvkey(
     x5u: &str,
     key: &str,
 ) -> Outcome {
+    let call = Call { orig, dest, attest, origid, x5u, rcd_nam: None };
+    signed(identity(message, call, PrivateKey::Pem(key)))
+}
+
+/// Signs a call, with the caller's name if there is one to sign.
+fn identity(message: &Message, call: Call<'_>, key: PrivateKey<'_>) -> Result<String, Error> {
     let name = message.format(state::name_format());
-    let call = Call { orig, dest, attest, origid, x5u, rcd_nam: name.as_deref() };
-    signed(state::signer().identity(&call, PrivateKey::Pem(key)))
+    state::signer().identity(&Call { rcd_nam: name.as_deref(), ..call }, key)
 }
 
 pub(crate) fn add_div(

@@ -186,6 +186,8 @@ fn a_start_names_what_is_wrong() {
         (ours().param("cache_dir", lab.path("ca.pem")), "ca.pem\" is no folder"),
         (ours().param("http_ca_file", lab.path("key.pem")), "http_ca_file"),
         (ours().param("libopt", "CertVerify=4"), "CertVerify asks for CertCAFile"),
+        (ours().param("cert_path", "/nonexistent"), "cert_path \"/nonexistent\""),
+        (ours().param("cert_path", lab.path("key.pem")), "key.pem\": there is no PEM certificate"),
     ] {
         assert_said(&Kamailio::refused(&cfg), part);
     }

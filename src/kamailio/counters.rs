@@ -75,19 +75,9 @@ fn one(name: &str, read: counter_cbk_f, param: *mut c_void) -> Option<counter_ha
     let name = CString::new(name).ok()?;
     // SAFETY: all zeros is a handle that Kamailio fills in.
     let mut handle: counter_handle_t = unsafe { std::mem::zeroed() };
-    // SAFETY: called from mod_init; Kamailio keeps the group's and the counter's name, which are
-    // never freed.
+    // SAFETY: called from mod_init; Kamailio copies the names.
     let registered = unsafe {
-        counter_register(
-            &raw mut handle,
-            GROUP.as_ptr(),
-            name.into_raw(),
-            0,
-            read,
-            param,
-            null(),
-            0,
-        )
+        counter_register(&raw mut handle, GROUP.as_ptr(), name.as_ptr(), 0, read, param, null(), 0)
     };
     (registered >= 0).then_some(handle)
 }

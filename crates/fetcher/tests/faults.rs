@@ -230,7 +230,7 @@ fn name_servers_that_never_answer_hold_up_no_known_server() {
     let silent = std::net::UdpSocket::bind((address.as_str(), 53));
     let (Ok(_silent), true) = (&silent, namespace.is_ok_and(|output| output.status.success()))
     else {
-        println!("SKIPPED: needs a mount namespace and port 53, so root: {silent:?}");
+        skipped(&format!("needs a mount namespace and port 53, so root: {silent:?}"));
         return;
     };
     let http = Http::start();
@@ -363,7 +363,7 @@ fn other_users_are_refused() {
     child.args(["nobody_asks", "--exact", "--ignored", "--nocapture"]);
     child.env("FETCHER_ADDRESS", &service.address).uid(65534).gid(65534);
     match child.output() {
-        Err(e) => println!("SKIPPED: another user's process can't be started here: {e}"),
+        Err(e) => skipped(&format!("another user's process can't be started here: {e}")),
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stdout);
             assert!(output.status.success() && text.contains("1 passed"), "{output:?}");
@@ -384,4 +384,9 @@ fn nobody_asks() {
     let mut stream = UnixStream::connect_addr(&address).unwrap();
     let _ = stream.write_all(&get(1, 1000, "http://127.0.0.1:1/"));
     assert!(!matches!(stream.read(&mut [0; 16]), Ok(1..)));
+}
+
+/// Not by println!, which the test harness keeps to itself.
+fn skipped(why: &str) {
+    writeln!(std::io::stderr(), "SKIPPED: {why}").unwrap();
 }

@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn the_certificates_of_the_field_are_counted() {
         let Some(vectors) = std::env::var_os("STIR_VECTORS") else {
-            println!("SKIPPED: STIR_VECTORS names no folder with certificates of the field");
+            println!("STIR_VECTORS is not set: certificates of the field are not counted here");
             return;
         };
         let (found, text) = counted(Path::new(&vectors));

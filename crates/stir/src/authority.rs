@@ -1,5 +1,5 @@
 //! What a certificate lets its holder sign: TNAuthList (RFC 8226 §9), JWTClaimConstraints (RFC 8226
-//! §8) and their enhanced form (RFC 9118 §4).
+//! §8) and their enhanced form (RFC 9118 §3).
 
 use crate::asn1::{Cursor, Element, context};
 use crate::cert::Certificate;
@@ -14,7 +14,7 @@ pub(crate) const TN_AUTH_LIST: ObjectIdentifier =
 /// RFC 8226 §8.
 pub(crate) const JWT_CLAIM_CONSTRAINTS: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.27");
-/// RFC 9118 §4.
+/// RFC 9118 §3.
 pub(crate) const ENHANCED_JWT_CLAIM_CONSTRAINTS: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.33");
 
@@ -226,7 +226,7 @@ impl ClaimConstraints {
         for (name, permitted) in &self.permitted {
             let Some(value) = claims.get(name) else { continue };
             let allowed = match value {
-                // Each element must be one that is permitted (RFC 9118 §4).
+                // Each element must be one that is permitted (RFC 9118 §3).
                 Value::Array(values) => values.iter().all(|value| is_among(value, permitted)),
                 value => is_among(value, permitted),
             };

@@ -167,6 +167,12 @@ impl Config {
                 self.cache_dir.display()
             )));
         }
+        if !self.cert_path.as_os_str().is_empty() {
+            let path = self.cert_path.display();
+            crate::file::read_path(&self.cert_path)
+                .and_then(|(_, text)| crate::cert::Chain::from_pem(&text))
+                .map_err(|e| wrong(format!("cert_path \"{path}\": {}", e.message())))?;
+        }
         crate::fetch::check_settings(self)?;
         crate::trust::Trust::new(self).load()
     }

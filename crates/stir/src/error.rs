@@ -43,7 +43,7 @@ pub enum Code {
     CertProfile = -115,
     /// The certificate's TNAuthList does not let it sign for this number (RFC 8226 §9).
     CertAuthority = -116,
-    /// The claims break the certificate's JWTClaimConstraints (RFC 8226 §8, RFC 9118 §4).
+    /// The claims break the certificate's JWTClaimConstraints (RFC 8226 §8, RFC 9118 §3).
     CertConstraints = -117,
     /// The private key's DER makes no sense.
     KeyInvalid = -151,

@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-/// The only algorithm there is (RFC 8225 §4.1, §8.3.1): never taken from a token.
+/// The only algorithm there is (RFC 8225 §4.2): never taken from a token.
 pub(crate) const ALG: &str = "ES256";
-/// The only type there is (RFC 8225 §4.2).
+/// The only type there is (RFC 8225 §4.1).
 pub(crate) const TYP: &str = "passport";
 /// The PASSporT extension of a call's own token (RFC 8588).
 pub(crate) const PPT: &str = "shaken";
