@@ -84,8 +84,12 @@ pub(crate) fn configure(
 ) -> Result<(), Error> {
     let mut settings = lock();
     let settings = settings.get_or_insert_default();
-    change(settings)?;
-    settings.core.check_values()
+    // What is wrong is said once, and not of each parameter behind it.
+    let mut changed = settings.clone();
+    change(&mut changed)?;
+    changed.core.check_values()?;
+    *settings = changed;
+    Ok(())
 }
 
 /// Checks the settings before Kamailio forks, and reads the files that they name.

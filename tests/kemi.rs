@@ -1,4 +1,4 @@
-//! The Lua and Python scripts of cfg-examples/kemi: all eleven exports.
+//! The Lua and Python scripts of cfg-examples/kemi: all thirteen exports.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -29,8 +29,9 @@ fn run(cfg: &str, script: &str) {
     );
     let mut kamailio = Kamailio::start_text(folder, port, &cfg, &[]);
     let processes = kamailio.processes();
+    let request = Request::invite().header("P-Asserted-Identity", "<tel:+12155551212>");
     for _ in 0..4 {
-        let reply = kamailio.udp().send(&Request::invite());
+        let reply = kamailio.udp().send(&request);
         for name in [
             "Build",
             "Check",
@@ -40,6 +41,9 @@ fn run(cfg: &str, script: &str) {
             "Sign-Key",
             "Token",
             "Add",
+            "Div",
+            "Checked",
+            "Verstat",
             "Identity",
             "Identity-Key",
         ] {
@@ -47,6 +51,14 @@ fn run(cfg: &str, script: &str) {
         }
         assert_eq!((reply.header("X-Attest"), reply.number("X-Bad")), ("A", -301));
         assert!(reply.header("X-Error").contains("1 parts"), "{reply:?}");
+        // The call's header, and beside it the diversion's.
+        assert_eq!(reply.number("X-Identities"), 2, "{reply:?}");
+        assert!(reply.header("X-Div-Header").ends_with(";ppt=div"), "{reply:?}");
+        assert_eq!(
+            reply.header("X-Asserted"),
+            "<tel:+12155551212;verstat=TN-Validation-Passed>",
+            "{reply:?}"
+        );
     }
     kamailio.assert_alive(&processes);
 }

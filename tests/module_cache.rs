@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -204,9 +203,7 @@ impl Mount {
             return Some(Self(folder.path().to_owned()));
         }
         let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        // Not by println!, which the test harness keeps to itself.
-        writeln!(std::io::stderr(), "SKIPPED: a cache_dir on a file system with {options}: {why}")
-            .unwrap();
+        support::skipped(&format!("a cache_dir on a file system with {options}: {why}"));
         None
     }
 }

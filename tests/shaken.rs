@@ -4,79 +4,23 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use stir::{Call, Clock, Config, DivCall, PrivateKey, Signer};
-use support::kamailio::{free_port, modules_folder, our_module};
-use support::{Cfg, Folder, Kamailio, Module, Reply, Request, Site, define, repository};
+use support::site::{Ago, Carrier};
+use support::{Cfg, Kamailio, Module, Request, Site};
 
 const ORIG: &str = "12155551212";
 const DEST: &str = "12155551213";
 
 impl Site {
-    /// An Identity header as another carrier writes it, this many seconds ago.
-    fn signed_ago(&self, orig: &str, dest: &str, x5u: &str, ago: i64) -> String {
-        let call = Call { orig, dest, attest: "A", origid: "", x5u, rcd_nam: None };
-        let key = self.lab.read("key.pem");
-        let signer = Signer::with_clock(&Config::default(), Arc::new(Ago(ago)));
-        signer.identity(&call, PrivateKey::Pem(&key)).unwrap()
-    }
-
-    fn signed(&self, orig: &str, dest: &str) -> String {
-        self.signed_ago(orig, dest, &self.x5u, 0)
-    }
-}
-
-struct Ago(i64);
-
-impl Clock for Ago {
-    fn now(&self) -> i64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        i64::try_from(now).unwrap() - self.0
-    }
-}
-
-/// A cfg of the repository in front of a called party that shows what arrives.
-struct Carrier {
-    kamailio: Kamailio,
-    _called: Kamailio,
-}
-
-impl Carrier {
-    fn new(site: &Site, cfg: &str, reject: bool) -> Self {
-        let called = Kamailio::start(&Cfg::new(Module::Without).route(
-            r#"
-            append_to_reply("X-From: $hdr(From)\r\nX-Asserted: $hdr(P-Asserted-Identity)\r\n");
-            sl_send_reply("200", "OK");
-            "#,
-        ));
-        let mut text = repository(cfg);
-        if reject {
-            let line = "##!define REJECT_INVALID\n";
-            assert!(text.contains(line));
-            text = text.replace(line, &line[1..]);
-        }
-        let folder = Folder::new();
-        std::fs::copy(our_module(), folder.join("secsipid.so")).unwrap();
-        let port = free_port();
-        let cfg = define(
-            &text,
-            &[
-                ("LISTEN", &format!("udp:127.0.0.1:{port}")),
-                ("NEXT_HOP", &format!("sip:127.0.0.1:{}", called.port)),
-                ("TRUST_ANCHORS", &site.lab.path("ca.pem")),
-                ("CRL_FILE", &site.lab.path("crl.pem")),
-                ("HTTPS_ROOTS", &site.lab.path("ca.pem")),
-                ("PERMIT", "127.0.0.0/8"),
-                ("SECSIPID_MODULE", &folder.inside("secsipid.so")),
-                ("MODULES_FOLDER", &format!("{}/", modules_folder())),
-            ],
-        );
-        Self { kamailio: Kamailio::start_text(folder, port, &cfg, &[]), _called: called }
-    }
-
-    fn send(&self, request: &Request) -> Reply {
-        self.kamailio.udp().send(request)
+    /// The serial number of the certificate, in OpenSSL's hexadecimal.
+    fn serial(&self) -> String {
+        let output = std::process::Command::new("openssl")
+            .args(["x509", "-noout", "-serial", "-in"])
+            .arg(self.lab.folder.join("cert.pem"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.trim().strip_prefix("serial=").unwrap().to_owned()
     }
 }
 
@@ -248,7 +192,18 @@ fn a_script_gets_one_result() {
         let key = site.lab.read("key.pem");
         Signer::new(&Config::default()).div_identity(&call, PrivateKey::Pem(&key)).unwrap()
     };
-    let first = site.signed(ORIG, "12155550000");
+    let (before, origid) = (Ago(0).now(), "0f8fad5b-d9cb-469f-a165-70867728950e");
+    let named = Call {
+        orig: ORIG,
+        dest: "12155550000",
+        attest: "A",
+        origid,
+        x5u: &site.x5u,
+        rcd_nam: None,
+    };
+    let key = site.lab.read("key.pem");
+    let first = Signer::new(&Config::default()).identity(&named, PrivateKey::Pem(&key)).unwrap();
+    let after = Ago(0).now();
     let one = diverted(ORIG, "12155550000", "12155550001", &[&first]);
     let two = diverted(ORIG, "12155550001", DEST, &[&first, &one]);
     let request = Request::invite()
@@ -256,6 +211,8 @@ fn a_script_gets_one_result() {
         .header("Identity", &first)
         .header("Identity", &one);
     let reply = kamailio.udp().send(&request);
+    let iat = reply.number("X-iat");
+    assert!((before..=after).contains(&iat), "{iat} is not from {before} to {after}");
     for (name, value) in [
         ("ret", "1"),
         ("code", "<null>"),
@@ -265,6 +222,7 @@ fn a_script_gets_one_result() {
         ("step", "<null>"),
         ("error", "<null>"),
         ("attest", "A"),
+        ("origid", origid),
         ("orig", ORIG),
         ("dest", "12155550000"),
         ("x5u", &site.x5u),
@@ -277,6 +235,8 @@ fn a_script_gets_one_result() {
     }
     assert!(reply.header("X-subject").contains("CN=SHAKEN 1234"), "{reply:?}");
     assert!(reply.header("X-issuer").contains("CN=Root"), "{reply:?}");
+    // As OpenSSL shows it.
+    assert_eq!(reply.header("X-serial"), site.serial(), "{reply:?}");
     assert!(reply.header("X-header").starts_with("{\"alg\":\"ES256\""), "{reply:?}");
     assert!(reply.header("X-payload").contains("\"attest\":\"A\""), "{reply:?}");
 
@@ -292,6 +252,8 @@ fn a_script_gets_one_result() {
     ] {
         assert_eq!(reply.header(&format!("X-{name}")), value, "{name}: {reply:?}");
     }
+    let error = reply.header("X-error");
+    assert!(error.contains("diverts from 12155550001"), "{error}");
     let token = first.split(';').next().unwrap();
     assert_eq!(
         reply.header("X-reason_hdr"),

@@ -36,7 +36,20 @@ class Stir:
         # First: applying changes to the message drops what was put into the reply.
         added = stir.secsipid_add_identity(orig, dest, "A", "", URL, KEY)
         KSR.textopsx.msg_apply_changes()
+        # The call goes on to another number: a second header says so.
+        diverted = stir.secsipid_add_div(orig, "12155550001", dest, URL, KEY)
+        KSR.textopsx.msg_apply_changes()
+        # What the check says is written into the numbers of P-Asserted-Identity.
+        checked = stir.secsipid_check_identity(CERT)
+        verstat = stir.secsipid_set_verstat()
+        KSR.textopsx.msg_apply_changes()
         answer("Add", added)
+        answer("Div", diverted)
+        answer("Checked", checked)
+        answer("Verstat", verstat)
+        answer("Identities", KSR.pv.get("$hdrc(Identity)"))
+        answer("Div-Header", KSR.pv.get("$(hdr(Identity)[1])"))
+        answer("Asserted", KSR.pv.get("$hdr(P-Asserted-Identity)"))
 
         answer("Build", stir.secsipid_build_identity(orig, dest, "A", "", URL, KEY))
         identity = stir.secsipid_get_val()

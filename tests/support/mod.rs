@@ -20,6 +20,7 @@ pub use lab::Lab;
 pub use sip::{Reply, Request, Sip};
 pub use site::Site;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -98,6 +99,12 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<
         assert!(Instant::now() < deadline, "{what}: nothing in {limit:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Says that a test can't run here: `.ci/run` looks for it. Not by println!, which the test harness
+/// keeps to itself.
+pub fn skipped(why: &str) {
+    std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes()).unwrap();
 }
 
 /// The text of a file in the repository.

@@ -190,6 +190,8 @@ pub struct Credential {
     pub chain: Option<Chain>,
     /// What the certificate says of whom it may sign for, read once.
     facts: OnceLock<Result<Facts>>,
+    /// Whether it was said what the certificate breaks.
+    warned: OnceLock<()>,
 }
 
 /// What a signer's certificate says beside its key.
@@ -223,7 +225,7 @@ impl Facts {
 
 impl Credential {
     fn new(key: VerifyingKey, chain: Option<Chain>) -> Self {
-        Self { key, chain, facts: OnceLock::new() }
+        Self { key, chain, facts: OnceLock::new(), warned: OnceLock::new() }
     }
 
     /// What the certificate says, read at the first call.
@@ -240,6 +242,17 @@ impl Credential {
             )),
         };
         self.facts.get_or_init(read).as_ref().map_err(Error::clone)
+    }
+
+    /// Says once which rules of ATIS-1000080 the certificate breaks.
+    pub(crate) fn warn_of_findings(&self, facts: &Facts, x5u: &str) {
+        if !facts.findings.is_empty() && self.warned.set(()).is_ok() {
+            let rules: Vec<String> = facts.findings.iter().map(ToString::to_string).collect();
+            log::warn!(
+                "the certificate of {x5u} breaks ATIS-1000080 (cert_profile): {}",
+                rules.join("; ")
+            );
+        }
     }
 
     /// Reads a PEM text: a certificate (the signer's first, intermediates may follow), or a

@@ -146,6 +146,9 @@ impl Verifier {
     ) -> Result<Arc<Credential>> {
         self.check_freshness(token.claims.iat, now, expire)?;
         let credential = self.credential(key, &token.x5u, now)?;
+        if self.shaken.profile == Profile::Warn {
+            credential.warn_of_findings(credential.facts()?, &token.x5u);
+        }
         self.check_authority(&credential, &token.claims)?;
         verify(&credential, token.identity.signed, &token.signature)?;
         Ok(credential)

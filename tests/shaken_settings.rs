@@ -1,0 +1,205 @@
+//! Settings that change a verdict, a signature or a log line, each in a real Kamailio.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p256::ecdsa::signature::Signer as _;
+use p256::pkcs8::DecodePrivateKey;
+use support::{Cfg, Kamailio, Lab, Module, Reply, Request, Site};
+
+/// An Identity header of another carrier's, made this many seconds ago.
+fn identity(site: &Site, ago: i64) -> String {
+    site.signed_ago("12155551212", "12155551213", &site.x5u, ago)
+}
+
+/// Policy shaken, and a route that shows the verdict.
+fn checks(site: &Site) -> Cfg {
+    site.params(Cfg::new(Module::Ours)).route(
+        r#"
+        secsipid_check_identity("");
+        append_to_reply("X-Ret: $secsipid(ret)\r\nX-Error: $secsipid(error)\r\n");
+        append_to_reply("X-Step: $secsipid(step)\r\nX-Reason: $secsipid(reason_hdr)\r\n");
+        sl_send_reply("200", "OK");
+        "#,
+    )
+}
+
+fn send(kamailio: &Kamailio, identities: &[&str]) -> Reply {
+    let call = |request: Request, identity: &&str| request.header("Identity", *identity);
+    kamailio.udp().send(&identities.iter().fold(Request::invite(), call))
+}
+
+#[test]
+fn clock_skew_is_how_far_ahead_a_clock_may_be() {
+    let site = Site::new();
+    for (skew, code) in [(60, 1), (5, -232)] {
+        let kamailio = Kamailio::start(&checks(&site).param("clock_skew", skew));
+        let reply = send(&kamailio, &[&identity(&site, -20)]);
+        assert_eq!(reply.number("X-Ret"), code, "clock_skew {skew}: {reply:?}");
+        assert_eq!(send(&kamailio, &[&identity(&site, 0)]).number("X-Ret"), 1);
+    }
+}
+
+#[test]
+fn reason_protocol_sip_names_sip_and_no_token() {
+    let site = Site::new();
+    let kamailio = Kamailio::start(&checks(&site).param("reason_protocol", "sip"));
+    let reply = send(&kamailio, &[&identity(&site, 90)]);
+    assert_eq!(reply.header("X-Reason"), "SIP ;cause=403 ;text=\"Stale Date\"", "{reply:?}");
+    let reply = send(&kamailio, &[&identity(&site, 0)]);
+    assert_eq!((reply.number("X-Ret"), reply.header("X-Reason")), (1, "<null>"), "{reply:?}");
+}
+
+/// The lab's certificate has no certificatePolicies, the first rule of ATIS-1000080 that it breaks.
+#[test]
+fn cert_profile_warn_writes_one_line_and_lets_the_call_pass() {
+    let site = Site::new();
+    let kamailio = Kamailio::start(&checks(&site).param("cert_profile", "warn"));
+    for _ in 0..3 {
+        let reply = send(&kamailio, &[&identity(&site, 0)]);
+        assert_eq!(reply.number("X-Ret"), 1, "{reply:?}");
+    }
+    // One for the certificate, however many calls it signs.
+    let log = kamailio.stop();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("WARNING") && line.contains("ATIS-1000080"))
+        .collect();
+    let [line] = lines.as_slice() else { panic!("{} lines in:\n{log}", lines.len()) };
+    assert!(line.contains("policies: there are no certificatePolicies"), "{line}");
+}
+
+#[test]
+fn cert_profile_enforce_refuses_the_call() {
+    let site = Site::new();
+    let kamailio = Kamailio::start(&checks(&site).param("cert_profile", "enforce"));
+    let reply = send(&kamailio, &[&identity(&site, 0)]);
+    assert_eq!((reply.number("X-Ret"), reply.header("X-Step")), (-115, "profile"), "{reply:?}");
+    let error = reply.header("X-Error");
+    assert!(error.contains("policies: there are no certificatePolicies"), "{error}");
+}
+
+#[test]
+fn max_identity_bounds_the_headers_that_count() {
+    let site = Site::new();
+    let (stale, good) = (identity(&site, 90), identity(&site, 0));
+    for (max, code) in [(1, -232), (2, 1)] {
+        let kamailio = Kamailio::start(&checks(&site).param("max_identity", max));
+        let reply = send(&kamailio, &[&stale, &good]);
+        assert_eq!(reply.number("X-Ret"), code, "max_identity {max}: {reply:?}");
+        let reply = send(&kamailio, &[&good, &stale]);
+        assert_eq!(reply.number("X-Ret"), 1, "max_identity {max}: {reply:?}");
+    }
+}
+
+#[test]
+fn x5u_deny_outweighs_x5u_permit() {
+    let site = Site::new();
+    let host = site.x5u.strip_prefix("https://").unwrap().split(':').next().unwrap();
+    for (deny, code) in [(host, -401), ("127.0.0.0/8", -401), ("192.0.2.0/24", 1)] {
+        let kamailio = Kamailio::start(&checks(&site).param("x5u_deny", deny));
+        let reply = send(&kamailio, &[&identity(&site, 0)]);
+        assert_eq!(reply.number("X-Ret"), code, "x5u_deny {deny}: {reply:?}");
+        if code < 0 {
+            assert_eq!(reply.header("X-Step"), "x5u");
+            assert!(reply.header("X-Error").contains("x5u_deny"), "{reply:?}");
+        }
+    }
+}
+
+/// A policy administrator's list (ATIS-1000084) with the lab's root, signed by this key.
+fn trust_list(lab: &Lab, key: &str) -> String {
+    let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
+    let list = serde_json::json!({ "version": "1.0", "trustList": [lab.read("ca.pem")] });
+    let head = serde_json::json!({ "alg": "ES256", "typ": "JOSE" });
+    let signed = format!("{}.{}", encode(head.to_string()), encode(list.to_string()));
+    let key = p256::ecdsa::SigningKey::from_pkcs8_pem(&lab.read(key)).unwrap();
+    let signature: p256::ecdsa::Signature = key.sign(signed.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+}
+
+#[test]
+fn a_trust_list_counts_if_its_own_key_signed_it() {
+    let site = Site::new();
+    let lab = &site.lab;
+    lab.key("pa-key.pem", "EC:P-256");
+    lab.key("stranger-key.pem", "EC:P-256");
+    let signer = lab.public("pa-key.pem", "pa.pem");
+    let list = lab.folder.write("list.jws", trust_list(lab, "pa-key.pem"));
+    // What is named last counts.
+    let cfg = checks(&site).param("trust_anchors", list.as_str());
+    let cfg = cfg.param("trust_anchors_key", signer.as_str());
+    let kamailio = Kamailio::start(&cfg);
+    let reply = send(&kamailio, &[&identity(&site, 0)]);
+    assert_eq!(reply.number("X-Ret"), 1, "{reply:?}");
+    drop(kamailio);
+
+    lab.folder.write("list.jws", trust_list(lab, "stranger-key.pem"));
+    let log = Kamailio::refused(&cfg);
+    let line =
+        log.lines().find(|line| line.contains("did not sign")).unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains(&list) && line.contains(&signer), "{line}");
+}
+
+#[test]
+fn a_date_is_added_where_add_date_says_so_and_there_is_none() {
+    let site = Site::new();
+    let key = site.lab.path("key.pem");
+    let sign = format!(
+        r#"
+        $var(code) = secsipid_add_identity("$fU", "$rU", "A", "", "{}", "{key}");
+        msg_apply_changes();
+        append_to_reply("X-Code: $var(code)\r\nX-Dates: $hdrc(Date)\r\nX-Date: $hdr(Date)\r\n");
+        sl_send_reply("200", "OK");
+        "#,
+        site.x5u
+    );
+    let compat = Cfg::new(Module::Ours).route(&sign);
+    let shaken = site.params(Cfg::new(Module::Ours)).route(&sign);
+    let there = "Sat, 13 Nov 2010 23:29:00 GMT";
+    for (name, cfg, added) in [
+        ("compat", compat.clone(), false),
+        ("compat, 1", compat.param("add_date", 1), true),
+        ("shaken", shaken.clone(), true),
+        ("shaken, 0", shaken.param("add_date", 0), false),
+    ] {
+        let kamailio = Kamailio::start(&cfg);
+        let reply = kamailio.udp().send(&Request::invite());
+        let dates = i64::from(added);
+        assert_eq!(
+            (reply.number("X-Code"), reply.number("X-Dates")),
+            (1, dates),
+            "{name}: {reply:?}"
+        );
+        assert_eq!(reply.header("X-Date").ends_with(" GMT"), added, "{name}: {reply:?}");
+        let reply = kamailio.udp().send(&Request::invite().header("Date", there));
+        assert_eq!((reply.number("X-Code"), reply.number("X-Dates")), (1, 1), "{name}: {reply:?}");
+        assert_eq!(reply.header("X-Date"), there, "{name}");
+    }
+}
+
+#[test]
+fn a_key_of_another_certificate_signs_nothing() {
+    let lab = Lab::new();
+    lab.key("other-key.pem", "EC:P-256");
+    let (own, other, cert) = (lab.path("key.pem"), lab.path("other-key.pem"), lab.path("cert.pem"));
+    let cfg = Cfg::new(Module::Ours).param("cert_path", cert.as_str()).route(
+        r#"
+        $var(code) = secsipid_add_identity("$fU", "$rU", "A", "", "https://a/b", "$hdr(X-Key)");
+        msg_apply_changes();
+        append_to_reply("X-Code: $var(code)\r\nX-Identities: $hdrc(Identity)\r\n");
+        sl_send_reply("200", "OK");
+        "#,
+    );
+    let kamailio = Kamailio::start(&cfg);
+    let sign = |key: &str| kamailio.udp().send(&Request::invite().header("X-Key", key));
+    let reply = sign(&own);
+    assert_eq!((reply.number("X-Code"), reply.number("X-Identities")), (1, 1), "{reply:?}");
+    let reply = sign(&other);
+    assert_eq!((reply.number("X-Code"), reply.number("X-Identities")), (-151, 0), "{reply:?}");
+    let line = kamailio.wait_for_log("the public keys are not the same");
+    assert!(line.contains("ERROR"), "{line}");
+    assert!(line.contains(&other) && line.contains(&cert), "{line}");
+}
