@@ -22,6 +22,8 @@ const WINDOW: usize = 16;
 /// Requests that wait for a worker at once where CPU is measured: they must fit into its socket's
 /// buffer, which takes 90.
 const BATCH: usize = 60;
+/// Calls that a request makes where CPU is measured, beside one that makes one.
+const CALLS: usize = 5;
 
 fn main() {
     // `cargo test` runs benches too, to see that they build.
@@ -54,7 +56,9 @@ fn main() {
             for (module, server) in servers.iter().enumerate() {
                 // The first round warms up, and is as short as that takes.
                 let count = if round == 0 { 500 } else { requests };
-                let cpu = cost(server, name, &identity, count);
+                // What a call adds, of the same server: two servers differ by more than a signature.
+                let [one, many] = [1, CALLS].map(|n| cost(server, name, &identity, count / 2, n));
+                let cpu = (many - one) / (CALLS - 1) as f64;
                 let sample = Sample { cpu, ..drive(server, name, &identity, count) };
                 if round > 0 {
                     samples[workload][module].push(sample);
@@ -65,19 +69,14 @@ fn main() {
 
     println!("\n{rounds} rounds of {requests} requests, one worker; medians\n");
     println!(
-        "| workload | added CPU stock, µs | ours, µs | ratio | goal | requests/s without, stock, ours | p50/p99 stock, ms | p50/p99 ours, ms |"
+        "| workload | CPU a call adds, stock, µs | ours, µs | ratio | goal | requests/s without, stock, ours | p50/p99 stock, ms | p50/p99 ours, ms |"
     );
     println!("|---|---|---|---|---|---|---|---|");
     for (workload, (name, goal)) in WORKLOADS.iter().enumerate() {
         let of = |module: usize, get: fn(&Sample) -> f64| {
             median(samples[workload][module].iter().map(get))
         };
-        // In each round what a module adds is taken from that round's Kamailio without one.
-        let added = |module: usize| {
-            let rounds = samples[workload][module].iter().zip(&samples[workload][0]);
-            median(rounds.map(|(with, without)| with.cpu - without.cpu))
-        };
-        let (stock, ours) = (added(1), added(2));
+        let (stock, ours) = (of(1, |s| s.cpu), of(2, |s| s.cpu));
         let ratio = ours / stock;
         println!(
             "| {name} | {stock:.1} | {ours:.1} | {ratio:.2} | {goal:.2} {} | {:.0}, {:.0}, {:.0} | {:.2}/{:.2} | {:.2}/{:.2} |",
@@ -142,10 +141,14 @@ fn cfg(module: Module, lab: &Lab, x5u: &str) -> Cfg {
     let call =
         |text: String| if module == Module::Without { "$var(x) = 1;".to_owned() } else { text };
     let cfg = Cfg::new(module).workers(1).route(&format!(
-        "switch ($hdr(X-W)) {{
-            case \"sign\": {} break;
-            case \"file\": {} break;
-            case \"x5u\": {} break;
+        "$var(n) = $(hdr(X-N){{s.int}});
+        while ($var(n) > 0) {{
+            $var(n) = $var(n) - 1;
+            switch ($hdr(X-W)) {{
+                case \"sign\": {} break;
+                case \"file\": {} break;
+                case \"x5u\": {} break;
+            }}
         }}
         if ($var(x) < 0) {{ sl_send_reply(\"500\", \"Failed\"); exit; }}
         sl_send_reply(\"200\", \"OK\");",
@@ -176,23 +179,19 @@ struct Sample {
 /// runs while they answer them: where two processors share a core, a client at work slows them
 /// down, the more the faster they are; and a worker that sleeps and wakes between two requests pays
 /// for that too. Either costs as much as a signature, and would hide what a module adds.
-fn cost(server: &Kamailio, workload: &str, identity: &str, count: usize) -> f64 {
-    let client = Client::new(server, workload, identity);
+fn cost(server: &Kamailio, workload: &str, identity: &str, count: usize, calls: usize) -> f64 {
+    let client = Client::new(server, workload, identity, calls);
     let (mut used, mut asked) = (0.0, 0);
     while asked < count {
         signal(server, Signal::SIGSTOP);
         (0..BATCH).for_each(|n| client.send(asked + n));
         let before = cpu(server);
         signal(server, Signal::SIGCONT);
-        let mut now = cpu(server);
-        loop {
+        // A task that runs is not billed before it sleeps; with requests waiting none does.
+        while !(client.has_reply() && asleep(server)) {
             std::thread::sleep(Duration::from_millis(2));
-            let last = std::mem::replace(&mut now, cpu(server));
-            if now == last && now > before {
-                break;
-            }
         }
-        used += now - before;
+        used += cpu(server) - before;
         for _ in 0..BATCH {
             client.receive();
         }
@@ -203,7 +202,7 @@ fn cost(server: &Kamailio, workload: &str, identity: &str, count: usize) -> f64 
 
 /// Sends requests with a window of outstanding ones, and waits for every answer.
 fn drive(server: &Kamailio, workload: &str, identity: &str, count: usize) -> Sample {
-    let client = Client::new(server, workload, identity);
+    let client = Client::new(server, workload, identity, 1);
     let mut sent = vec![Instant::now(); count];
     let mut latencies = Vec::with_capacity(count);
     let started = Instant::now();
@@ -229,7 +228,7 @@ struct Client {
 }
 
 impl Client {
-    fn new(server: &Kamailio, workload: &str, identity: &str) -> Self {
+    fn new(server: &Kamailio, workload: &str, identity: &str, calls: usize) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(("127.0.0.1", server.port)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -238,7 +237,7 @@ impl Client {
             "INVITE sip:+12155551213@example.org SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK"
         );
         let tail = format!(
-            "@b\r\nMax-Forwards: 70\r\nFrom: <sip:+12155551212@example.com>;tag=1\r\nTo: <sip:+12155551213@example.org>\r\nCSeq: 1 INVITE\r\nContact: <sip:a@{local}>\r\nX-W: {workload}\r\nIdentity: {identity}\r\nContent-Length: 0\r\n\r\n"
+            "@b\r\nMax-Forwards: 70\r\nFrom: <sip:+12155551212@example.com>;tag=1\r\nTo: <sip:+12155551213@example.org>\r\nCSeq: 1 INVITE\r\nContact: <sip:a@{local}>\r\nX-W: {workload}\r\nX-N: {calls}\r\nIdentity: {identity}\r\nContent-Length: 0\r\n\r\n"
         );
         Self { socket, head, tail }
     }
@@ -246,6 +245,14 @@ impl Client {
     fn send(&self, n: usize) {
         let Self { head, tail, .. } = self;
         self.socket.send(format!("{head}{n}\r\nCall-ID: {n}{tail}").as_bytes()).unwrap();
+    }
+
+    /// Whether a reply waits.
+    fn has_reply(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let found = self.socket.peek(&mut [0]).is_ok();
+        self.socket.set_nonblocking(false).unwrap();
+        found
     }
 
     /// Takes a reply; the number of the request that it answers.
@@ -257,6 +264,19 @@ impl Client {
         let id = text.split("Call-ID: ").nth(1).and_then(|rest| rest.split('@').next()).unwrap();
         id.parse().unwrap()
     }
+}
+
+/// Whether no task of a server runs or waits for a processor.
+fn asleep(server: &Kamailio) -> bool {
+    server.processes().iter().all(|pid| {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        tasks.map(|task| std::fs::read_to_string(task.path().join("stat")).unwrap_or_default()).all(
+            // pid (name) state …
+            |stat| {
+                stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('S'))
+            },
+        )
+    })
 }
 
 fn signal(server: &Kamailio, signal: Signal) {
