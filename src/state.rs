@@ -95,7 +95,7 @@ pub(crate) fn configure(
 /// Checks the settings before Kamailio forks, and reads the files that they name.
 pub(crate) fn init() -> Result<(), Error> {
     let settings = lock().get_or_insert_default().clone();
-    settings.core.validate()?;
+    settings.core.check_settings()?;
     if !settings.core.checks_chains() {
         log::warn!(
             "no trust anchors: any certificate is accepted; set trust_anchors to the file or folder of the trusted CAs"

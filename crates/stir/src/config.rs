@@ -155,6 +155,16 @@ impl Config {
     /// # Errors
     /// The first setting that can't work; the message names it by its Kamailio parameter.
     pub fn validate(&self) -> Result<()> {
+        self.check_settings()?;
+        crate::trust::Trust::new(self).load()
+    }
+
+    /// The same without trust anchors, intermediates and CRLs, for one who loads those himself
+    /// ([`Verifier::load`](crate::Verifier::load)), or needs none.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate).
+    pub fn check_settings(&self) -> Result<()> {
         self.check_values()?;
         if self.policy == Policy::Shaken && !self.has_anchors() {
             return Err(wrong(
@@ -173,8 +183,7 @@ impl Config {
                 .and_then(|(_, text)| crate::cert::Chain::from_pem(&text))
                 .map_err(|e| wrong(format!("cert_path \"{path}\": {}", e.message())))?;
         }
-        crate::fetch::check_settings(self)?;
-        crate::trust::Trust::new(self).load()
+        crate::fetch::check_settings(self)
     }
 
     /// Checks what can be told of the settings without looking at any file.
