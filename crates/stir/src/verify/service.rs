@@ -278,13 +278,10 @@ fn read(value: &str) -> Option<Read<'_>> {
         // Without any name at all it is a token that lost it, not one of another kind.
         (None, _) => Ppt::Shaken,
     };
-    let mut report = Report::of(&identity);
-    report.ppt = ppt.name().to_owned();
     let params = identity.params.clone().unwrap_or_default();
     let info = params.info().map(str::to_owned);
-    report.x5u = info.clone().unwrap_or_default();
+    let x5u = info.clone().unwrap_or_default();
     let claims = Claims::parse_as(ppt, identity.payload);
-    report.claims = claims.as_ref().ok().cloned();
     let checked = || {
         let info = info?;
         if let Some(alg) = params.alg.filter(|alg| *alg != ALG) {
@@ -301,32 +298,36 @@ fn read(value: &str) -> Option<Read<'_>> {
                 format!("info {info:?} and x5u {:?} are not the same", header.x5u),
             ));
         }
-        let claims = claims?;
-        Ok((info, claims, decode_signature(identity.signature)?))
+        claims.as_ref().map_err(Error::clone)?;
+        decode_signature(identity.signature)
     };
-    Some(match checked() {
-        Ok((x5u, claims, signature)) => Ok(Token { identity, ppt, x5u, claims, signature }),
-        Err(error) => {
-            report.result = Err(error);
-            Err(Box::new(report))
-        }
+    Some(match (checked(), claims) {
+        (Ok(signature), Ok(claims)) => Ok(Token { identity, ppt, x5u, claims, signature }),
+        (Ok(_), Err(error)) => Err(Box::new(report(&identity, ppt, x5u, None, Err(error)))),
+        (Err(error), claims) => Err(Box::new(report(&identity, ppt, x5u, claims.ok(), Err(error)))),
     })
+}
+
+/// A report on a header field, as far as it was read.
+fn report(
+    identity: &Identity<'_>,
+    ppt: Ppt,
+    x5u: String,
+    claims: Option<Claims>,
+    result: Result<()>,
+) -> Report {
+    Report { result, claims, x5u, ppt: ppt.name().to_owned(), ..Report::of(identity) }
 }
 
 impl Token<'_> {
     fn report(&self) -> Report {
-        Report {
-            claims: Some(self.claims.clone()),
-            x5u: self.x5u.clone(),
-            ppt: self.ppt.name().to_owned(),
-            ..Report::of(&self.identity)
-        }
+        report(&self.identity, self.ppt, self.x5u.clone(), Some(self.claims.clone()), Ok(()))
     }
 }
 
 impl Verifier {
-    /// The div tokens that lead on from a call's own, in their order (RFC 8946 §6): each names as `div`
-    /// where the one before it went to. They may stand in the message in any order.
+    /// The div tokens that lead on from a call's own, in their order (RFC 8946 §4.2): each names as
+    /// `div` where the one before it went to. They may stand in the message in any order.
     ///
     /// # Errors
     /// [`Code::DivChain`] for one that leads nowhere, back, or two ways.
