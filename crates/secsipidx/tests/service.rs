@@ -3,17 +3,9 @@
 
 mod support;
 
-use support::{Folder, OURS, Service};
+use support::{CALL, Folder, KEYS, OURS, Service, local};
 
-const CALL: &str = r#"{"orig":"+1 215 555 0100","dest":"12025550100","attest":"A"}"#;
 const CSV: &str = "12155550100,12025550100,A,o-1,https://e.org/c.pem";
-const KEYS: &str = "\
-[sign]\nkey = \"lab/spc-1234-key.pem\"\nx5u = \"https://e.org/c.pem\"\n\
-[check]\nkey = \"lab/spc-1234.pem\"\n";
-
-fn local(more: &str) -> String {
-    format!("[http]\nlisten = \"127.0.0.1:0\"\n{KEYS}{more}")
-}
 
 #[test]
 fn json_signs_verifies_and_inspects() {

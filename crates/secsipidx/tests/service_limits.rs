@@ -6,16 +6,7 @@ mod support;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
-use support::{Folder, LIMIT, Reply, Service, request, wait_for};
-
-const CALL: &str = r#"{"orig":"+1 215 555 0100","dest":"12025550100","attest":"A"}"#;
-const KEYS: &str = "\
-[sign]\nkey = \"lab/spc-1234-key.pem\"\nx5u = \"https://e.org/c.pem\"\n\
-[check]\nkey = \"lab/spc-1234.pem\"\n";
-
-fn local(more: &str) -> String {
-    format!("[http]\nlisten = \"127.0.0.1:0\"\n{KEYS}{more}")
-}
+use support::{CALL, Folder, KEYS, LIMIT, Reply, Service, local, request, wait_for};
 
 #[test]
 fn what_is_too_large_or_too_slow_is_cut_off() {

@@ -233,3 +233,16 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// A call to sign, for /v1/sign.
+pub const CALL: &str = r#"{"orig":"+1 215 555 0100","dest":"12025550100","attest":"A"}"#;
+
+/// Keys of the lab, as a configuration names them.
+pub const KEYS: &str = "\
+[sign]\nkey = \"lab/spc-1234-key.pem\"\nx5u = \"https://e.org/c.pem\"\n\
+[check]\nkey = \"lab/spc-1234.pem\"\n";
+
+/// A configuration for a free port of loopback.
+pub fn local(more: &str) -> String {
+    format!("[http]\nlisten = \"127.0.0.1:0\"\n{KEYS}{more}")
+}
