@@ -102,6 +102,11 @@ impl Credentials {
         self.vouch(&vouched, now)
     }
 
+    /// Whether the certificate at a URL is in memory.
+    pub(crate) fn has(&self, url: &str, now: i64) -> bool {
+        lock(&self.downloads).peek(url).is_some_and(|found| now < found.until)
+    }
+
     /// The text at a URL: from the folder, or its server.
     pub(crate) fn text(&self, url: &str, now: i64) -> Result<Vec<u8>> {
         if let Some((text, _)) = self.stored(url, now) {

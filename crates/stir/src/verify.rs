@@ -1,5 +1,6 @@
 //! The verification service (RFC 8224 §6.2).
 
+mod missing;
 mod report;
 mod service;
 
@@ -161,6 +162,23 @@ impl Verifier {
         key: PublicKey<'_>,
         options: CheckOptions,
     ) -> Result<Arc<Credential>> {
+        let now = self.clock.now();
+        let signature = self.check_text(identity, header, claims, options, now)?;
+        let info = identity.params.as_ref().and_then(|params| params.info).unwrap_or_default();
+        let credential = self.credential(key, info, now)?;
+        verify(&credential, identity.signed, &signature)?;
+        Ok(credential)
+    }
+
+    /// All that needs no certificate; the signature.
+    fn check_text(
+        &self,
+        identity: &Identity<'_>,
+        header: Result<JoseHeader>,
+        claims: &Result<Claims>,
+        options: CheckOptions,
+        now: i64,
+    ) -> Result<[u8; SIGNATURE_LEN]> {
         match &identity.params {
             Some(params) => {
                 params.check()?;
@@ -187,14 +205,9 @@ impl Verifier {
                 ));
             }
         }
-        let now = self.clock.now();
         let iat = claims.as_ref().map_err(Error::clone)?.iat;
         self.check_freshness(iat, now, self.expire)?;
-        let signature = decode_signature(identity.signature)?;
-        let info = identity.params.as_ref().and_then(|params| params.info).unwrap_or_default();
-        let credential = self.credential(key, info, now)?;
-        verify(&credential, identity.signed, &signature)?;
-        Ok(credential)
+        decode_signature(identity.signature)
     }
 
     /// The key, vouched for by the trust anchors where there are any.

@@ -70,16 +70,26 @@ fn judge(row: &Row) -> Option<String> {
             row.name, row.expected
         ));
     }
+    let lasts = outcome.report.certificate().is_some_and(|c| c.not_after() > pki::NOW);
+    let passed = outcome.report.result.is_ok();
     let message = outcome.report.result.err().map(|e| e.message().to_owned()).unwrap_or_default();
     if !message.contains(row.says) {
         return Some(format!("{}: {message:?} does not say {:?}", row.name, row.says));
     }
+    let [before, after] = &outcome.missing;
     if let Expected::Refused(refused) = &row.expected
         && world.tokens.len() == 1
         && expected::BEFORE_FETCHING.contains(&refused.step)
-        && !outcome.fetched.is_empty()
+        && !(outcome.fetched.is_empty() && before.is_empty())
     {
-        return Some(format!("{}: fetched {:?} for nothing", row.name, outcome.fetched));
+        return Some(format!("{}: {:?}, {before:?} for nothing", row.name, outcome.fetched));
+    }
+    // Who fetches what is missing beforehand has the check wait for nothing.
+    if let Some(url) = outcome.fetched.iter().find(|url| !before.contains(url)) {
+        return Some(format!("{}: {url} was not among the missing {before:?}", row.name));
+    }
+    if passed && lasts && !after.is_empty() {
+        return Some(format!("{}: {after:?} missing after it was checked", row.name));
     }
     None
 }

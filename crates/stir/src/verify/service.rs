@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// How old a diverted call's tokens may be, in seconds, all but that of the last diversion: a call
 /// may ring and be forwarded for long (RFC 8946 §4.2).
-const DIVERTED_EXPIRE: i64 = 3 * 3600;
+pub(super) const DIVERTED_EXPIRE: i64 = 3 * 3600;
 
 /// What of a SIP request says who calls whom; values of header fields as they were received.
 #[derive(Clone, Debug, Default)]
@@ -33,16 +33,16 @@ pub struct SipCall<'a> {
 }
 
 /// One header field that is understood, read and found to be in order.
-struct Token<'a> {
+pub(super) struct Token<'a> {
     identity: Identity<'a>,
-    ppt: Ppt,
+    pub(super) ppt: Ppt,
     x5u: String,
-    claims: Claims,
+    pub(super) claims: Claims,
     signature: [u8; SIGNATURE_LEN],
 }
 
 /// A header field that was judged, or could not be.
-type Read<'a> = std::result::Result<Token<'a>, Box<Report>>;
+pub(super) type Read<'a> = std::result::Result<Token<'a>, Box<Report>>;
 
 impl Verifier {
     /// What the settings make of a check.
@@ -265,7 +265,7 @@ fn tells_more(ppt: &str) -> bool {
 }
 
 /// Reads a header field; `None` for one of an extension that nobody here knows (RFC 8224 §6.2).
-fn read(value: &str) -> Option<Read<'_>> {
+pub(super) fn read(value: &str) -> Option<Read<'_>> {
     let identity = match Identity::parse(value) {
         Ok(identity) => identity,
         Err(error) => return Some(Err(Box::new(Report::failed(error)))),

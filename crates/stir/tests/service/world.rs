@@ -102,6 +102,8 @@ pub struct World {
 pub struct Outcome {
     pub report: Report,
     pub fetched: Vec<String>,
+    /// What [`Verifier::missing`] said before, and after.
+    pub missing: [Vec<String>; 2],
 }
 
 pub fn url(signer: usize) -> String {
@@ -281,10 +283,12 @@ impl World {
         };
         let (server, fetched) = self.server();
         let verifier = Verifier::with(&config, Arc::new(At), Box::new(server));
+        let before = verifier.missing(&call);
         let report = verifier.check_call(&call, PublicKey::Info);
+        let missing = [before, verifier.missing(&call)];
         fs::remove_dir_all(&folder).unwrap();
         let fetched = fetched.lock().unwrap().clone();
-        Outcome { report, fetched }
+        Outcome { report, fetched, missing }
     }
 
     fn sign_crl(&self, crl: &Crl) -> Vec<u8> {
