@@ -37,8 +37,8 @@ struct Service {
     connection: Mutex<Option<(u32, Connection)>>,
 }
 
-struct Connection {
-    stream: UnixStream,
+pub(crate) struct Connection {
+    pub(crate) stream: UnixStream,
     next: u32,
 }
 
@@ -50,6 +50,18 @@ impl RemoteFetcher {
             .map(|address| Service { address, connection: Mutex::new(None) })
             .collect();
         Self { services, timeout }
+    }
+
+    /// What there is at hand for a URL, within `limit`: a certificate, or a failure that is
+    /// remembered; `None` for what would have to be fetched.
+    ///
+    /// # Errors
+    /// [`Code::HttpGet`] if its service does not answer, [`Code::HttpUrl`] for what is never fetched.
+    pub fn peek(&self, url: &str, limit: Duration) -> Result<Option<Result<Fetched>>> {
+        match self.of(url)?.exchange(&Request::Peek(url.into()), limit)? {
+            Reply::Unknown => Ok(None),
+            reply => Ok(Some(fetched(reply))),
+        }
     }
 
     /// Has a URL fetched, and does not wait for it.
@@ -109,52 +121,82 @@ impl RemoteFetcher {
 
     /// The service that a URL is spread to.
     fn of(&self, url: &str) -> Result<&Service> {
-        if url.len() > MAX_URL_LEN {
-            return Err(Error::new(
-                Code::HttpUrl,
-                format!("a URL of {} octets is not fetched: {MAX_URL_LEN} are the most", url.len()),
-            ));
-        }
-        let mut hasher = DefaultHasher::new();
-        url.hash(&mut hasher);
-        let count = u64::try_from(self.services.len()).unwrap_or(u64::MAX).max(1);
-        usize::try_from(hasher.finish() % count)
-            .ok()
-            .and_then(|index| self.services.get(index))
-            .ok_or_else(|| Error::new(Code::HttpGet, "there is no fetcher: name its socket"))
+        spread(url, &self.services)
     }
+}
+
+/// The one of these that a URL is spread to, in every process the same.
+pub(crate) fn spread<'a, T>(url: &str, services: &'a [T]) -> Result<&'a T> {
+    if url.len() > MAX_URL_LEN {
+        return Err(Error::new(
+            Code::HttpUrl,
+            format!("a URL of {} octets is not fetched: {MAX_URL_LEN} are the most", url.len()),
+        ));
+    }
+    let mut hasher = DefaultHasher::new();
+    url.hash(&mut hasher);
+    let count = u64::try_from(services.len()).unwrap_or(u64::MAX).max(1);
+    usize::try_from(hasher.finish() % count)
+        .ok()
+        .and_then(|index| services.get(index))
+        .ok_or_else(|| Error::new(Code::HttpGet, "there is no fetcher: name its socket"))
+}
+
+/// What of a caller's time its service leaves over.
+pub(crate) fn margin(timeout: Duration) -> Duration {
+    (timeout / MARGIN_SHARE).min(MAX_MARGIN)
+}
+
+/// The request for a certificate within this time, most of which is its service's.
+pub(crate) fn get(url: &str, timeout: Duration) -> Request {
+    let millis = u32::try_from((timeout - margin(timeout)).as_millis()).unwrap_or(u32::MAX);
+    Request::Get(millis, url.into())
+}
+
+/// What such a request is answered with.
+pub(crate) fn fetched(reply: Reply) -> Result<Fetched> {
+    match reply {
+        Reply::Body(until, body) => Ok(Fetched { body, until: Some(until) }),
+        Reply::Failed(code, why) => Err(protocol::error(code, why)),
+        _ => Err(unexpected()),
+    }
+}
+
+/// What can't be done at this address, and why.
+pub(crate) fn failed(address: &Address, error: &io::Error, limit: Duration) -> Error {
+    let why = match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            format!("does not answer in {} ms", limit.as_millis())
+        }
+        _ => format!("can't be had: {error}"),
+    };
+    Error::new(Code::HttpGet, format!("the fetcher at {address} {why}"))
 }
 
 impl Fetch for RemoteFetcher {
     fn fetch(&self, url: &str) -> Result<Fetched> {
-        let service = self.of(url)?;
-        let margin = (self.timeout / MARGIN_SHARE).min(MAX_MARGIN);
-        let millis = u32::try_from((self.timeout - margin).as_millis()).unwrap_or(u32::MAX);
-        match service.ask(&Request::Get(millis, url.into()), self.timeout)? {
-            Reply::Body(until, body) => Ok(Fetched { body, until: Some(until) }),
-            _ => Err(unexpected()),
-        }
+        fetched(self.of(url)?.exchange(&get(url, self.timeout), self.timeout)?)
     }
 }
 
 impl Service {
     /// One request and its answer; an answer that says that it failed is an error.
     fn ask(&self, request: &Request, limit: Duration) -> Result<Reply> {
+        match self.exchange(request, limit)? {
+            Reply::Failed(code, why) => Err(protocol::error(code, why)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// One request and its answer, whatever that says.
+    fn exchange(&self, request: &Request, limit: Duration) -> Result<Reply> {
         let deadline = Instant::now() + limit;
-        let failed = |e: io::Error| {
-            let why = match e.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                    format!("does not answer in {} ms", limit.as_millis())
-                }
-                _ => format!("can't be had: {e}"),
-            };
-            Error::new(Code::HttpGet, format!("the fetcher at {} {why}", self.address))
-        };
+        let failed = |e: io::Error| failed(&self.address, &e, limit);
         let pid = std::process::id();
         let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         // Taken out: what fails half-way is closed, for its answer could come later.
         let mut connection = kept.take().filter(|(owner, _)| *owner == pid).map(|(_, c)| c);
-        let reply = loop {
+        loop {
             let used = connection.is_some();
             let mut current = match connection.take() {
                 Some(connection) => connection,
@@ -163,22 +205,18 @@ impl Service {
             match current.ask(request, deadline) {
                 Ok(reply) => {
                     *kept = Some((pid, current));
-                    break reply;
+                    return Ok(reply);
                 }
                 // A connection from before: its service may have been started anew since.
                 Err(e) if used && gone(&e) => {}
                 Err(e) => return Err(failed(e)),
             }
-        };
-        match reply {
-            Reply::Failed(code, why) => Err(protocol::error(code, why)),
-            reply => Ok(reply),
         }
     }
 }
 
 impl Connection {
-    fn open(address: &Address, deadline: Instant) -> io::Result<Self> {
+    pub(crate) fn open(address: &Address, deadline: Instant) -> io::Result<Self> {
         let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
         // This bounds connect too, which waits where the service does not accept.
         let left = i64::try_from(left(deadline)?.as_micros()).unwrap_or(i64::MAX);
@@ -255,7 +293,7 @@ fn gone(error: &io::Error) -> bool {
     )
 }
 
-fn unexpected() -> Error {
+pub(crate) fn unexpected() -> Error {
     Error::new(Code::HttpGet, "the fetcher's answer makes no sense: is it of another version?")
 }
 

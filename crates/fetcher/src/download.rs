@@ -1,5 +1,6 @@
 //! One download.
 
+use crate::client::margin;
 use crate::freshness::Freshness;
 use crate::hosts::Names;
 use crate::resolve::Resolver;
@@ -52,7 +53,8 @@ impl Downloads {
         let timeout = settings.timeout();
         let rules = settings.http.x5u_rules()?;
         let mut client = fetch::client_builder(&settings.http)?
-            .timeout(timeout)
+            // Callers' time less what is needed to tell them why it was not enough.
+            .timeout(timeout - 2 * margin(timeout))
             .connect_timeout(timeout / limits::CONNECT_SHARE)
             .pool_idle_timeout(limits::IDLE)
             .pool_max_idle_per_host(2);

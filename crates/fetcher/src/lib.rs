@@ -8,6 +8,7 @@
 
 mod address;
 mod cache;
+mod channel;
 mod client;
 mod download;
 mod folder;
@@ -22,6 +23,7 @@ mod settings;
 mod slots;
 mod stats;
 mod tiers;
+mod waiting;
 
 pub use address::Address;
 pub use client::RemoteFetcher;
@@ -29,3 +31,4 @@ pub use protocol::Listed;
 pub use serve::{Shutdown, run};
 pub use settings::{Settings, limits};
 pub use stats::{FETCH_BUCKETS, Stats};
+pub use waiting::{Handover, Inbox, Resumed, Suspended, Waiting};

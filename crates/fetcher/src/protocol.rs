@@ -18,6 +18,8 @@ pub(crate) const MAX_REPLY: usize = 1024 * 1024;
 pub(crate) enum Request {
     /// A certificate, within so many milliseconds.
     Get(u32, String),
+    /// What is at hand for a URL: nothing is fetched.
+    Peek(String),
     /// A certificate later on: it is fetched now, and the answer comes at once.
     Prefetch(String),
     /// Forget one URL, or all of them (empty).
@@ -35,6 +37,8 @@ pub(crate) enum Reply {
     Failed(i32, String),
     /// JSON.
     Text(Vec<u8>),
+    /// It would have to be fetched.
+    Unknown,
 }
 
 /// A certificate in the service's memory.
@@ -58,6 +62,7 @@ impl Request {
     pub(crate) fn encode(&self, number: u32) -> Vec<u8> {
         match self {
             Self::Get(millis, url) => frame(number, b'g', &[&millis.to_le_bytes(), url.as_bytes()]),
+            Self::Peek(url) => frame(number, b'k', &[url.as_bytes()]),
             Self::Prefetch(url) => frame(number, b'p', &[url.as_bytes()]),
             Self::Flush(url) => frame(number, b'f', &[url.as_bytes()]),
             Self::List => frame(number, b'l', &[]),
@@ -74,6 +79,7 @@ impl Request {
                 let (millis, url) = content.split_first_chunk()?;
                 Self::Get(u32::from_le_bytes(*millis), text(url)?)
             }
+            (b'k', url) => Self::Peek(text(url)?),
             (b'p', url) => Self::Prefetch(text(url)?),
             (b'f', url) => Self::Flush(text(url)?),
             (b'l', []) => Self::List,
@@ -90,6 +96,7 @@ impl Reply {
             Self::Body(until, body) => body_frame(number, *until, body),
             Self::Failed(code, why) => frame(number, b'e', &[&code.to_le_bytes(), why.as_bytes()]),
             Self::Text(text) => frame(number, b't', &[text]),
+            Self::Unknown => frame(number, b'n', &[]),
         }
     }
 
@@ -106,6 +113,7 @@ impl Reply {
                 Self::Failed(i32::from_le_bytes(*code), why)
             }
             b't' => Self::Text(content.to_vec()),
+            b'n' if content.is_empty() => Self::Unknown,
             _ => return None,
         };
         Some((number, reply))
@@ -167,6 +175,7 @@ mod tests {
         let url = || "https://h/ä".to_owned();
         for request in [
             Request::Get(7, url()),
+            Request::Peek(url()),
             Request::Prefetch(url()),
             Request::Flush(String::new()),
             Request::List,
@@ -181,10 +190,13 @@ mod tests {
             Reply::Body(-1, vec![0, 255]),
             Reply::Failed(-402, "why".into()),
             Reply::Text(b"{}".to_vec()),
+            Reply::Unknown,
         ] {
             assert_eq!(Reply::decode(&reply.encode(3)[LENGTH..]), Some((3, reply)));
         }
-        for junk in [&b""[..], b"123", b"1234", b"1234x", b"1234g12", b"1234p\xff", b"1234lx"] {
+        for junk in
+            [&b""[..], b"123", b"1234", b"1234x", b"1234g12", b"1234p\xff", b"1234lx", b"1234nx"]
+        {
             assert_eq!(Request::decode(junk), None, "{junk:?}");
             assert_eq!(Reply::decode(junk), None, "{junk:?}");
         }

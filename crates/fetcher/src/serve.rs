@@ -135,6 +135,7 @@ struct Answer {
 
 enum Content {
     Got(Outcome),
+    Unknown,
     List,
     Stats,
     Done,
@@ -172,6 +173,7 @@ async fn connection(service: &Rc<Service>, stream: UnixStream) -> io::Result<()>
                     }
                 }
             }
+            Request::Peek(url) => service.peek(&url).map_or(Content::Unknown, Content::Got),
             Request::Prefetch(url) => match service.prefetch(&url) {
                 Ok(()) => Content::Done,
                 Err(e) => Content::Got(Err(e)),
@@ -214,6 +216,7 @@ async fn write_all(
             Content::Got(Err(e)) => {
                 Reply::Failed(e.code().value(), e.message().into()).encode(number)
             }
+            Content::Unknown => Reply::Unknown.encode(number),
             Content::List => Reply::Text(service.list()).encode(number),
             Content::Stats => {
                 let text = serde_json::to_vec(&service.stats()).map_err(io::Error::other)?;

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stir::store::Store;
-use stir::{Clock, Code, Error, Result, SystemClock};
+use stir::{Clock, Code, Error, SystemClock};
 use tokio::sync::oneshot;
 
 const DAY: i64 = 86_400;
@@ -31,6 +31,7 @@ pub(crate) struct Served {
     pub until: i64,
 }
 
+type Result<T, E = Error> = std::result::Result<T, E>;
 pub(crate) type Outcome = Result<Served>;
 
 /// What a URL comes to at once.
@@ -109,28 +110,13 @@ impl Service {
 
     /// Answers from memory, or has the URL fetched.
     pub(crate) fn look(self: &Rc<Self>, url: &str) -> Look {
-        let now = SystemClock.now();
         let mut state = self.state();
         let state = &mut *state;
         state.stats.requests += 1;
-        let mut stale = None;
-        if let Some(entry) = state.cache.used(url) {
-            if now < entry.until {
-                state.stats.hits_memory += 1;
-                return Look::Ready(Ok(handed(entry, now)));
-            }
-            stale = self.stale(entry, now);
-        }
-        if let Some(negative) = state.negatives.get(url)
-            && Instant::now() < negative.until
-        {
-            if let Some(stale) = stale {
-                state.stats.hits_stale += 1;
-                return Look::Ready(Ok(stale));
-            }
-            state.stats.hits_negative += 1;
-            return Look::Ready(Err(negative.error.clone()));
-        }
+        let stale = match self.at_hand(state, url) {
+            Ok(outcome) => return Look::Ready(outcome),
+            Err(stale) => stale,
+        };
         if state.waiting >= limits::MAX_WAITING {
             state.stats.refused_busy += 1;
             return Look::Ready(stale.ok_or_else(|| busy(url)));
@@ -150,6 +136,40 @@ impl Service {
         flight.waiters.borrow_mut().push(waiter);
         state.waiting += 1;
         Look::Wait(outcome)
+    }
+
+    /// Answers from memory, or not at all.
+    pub(crate) fn peek(&self, url: &str) -> Option<Outcome> {
+        let mut state = self.state();
+        let outcome = self.at_hand(&mut state, url).ok()?;
+        state.stats.requests += 1;
+        Some(outcome)
+    }
+
+    /// What is in memory: a certificate in its time, or a failure that is remembered. Else what is
+    /// past its time, if it may be used still.
+    fn at_hand(&self, state: &mut State, url: &str) -> Result<Outcome, Option<Served>> {
+        let now = SystemClock.now();
+        let mut stale = None;
+        if let Some(entry) = state.cache.used(url) {
+            if now < entry.until {
+                state.stats.hits_memory += 1;
+                return Ok(Ok(handed(entry, now)));
+            }
+            stale = self.stale(entry, now);
+        }
+        let known = state.negatives.get(url).filter(|negative| Instant::now() < negative.until);
+        match (known, stale) {
+            (None, stale) => Err(stale),
+            (Some(_), Some(stale)) => {
+                state.stats.hits_stale += 1;
+                Ok(Ok(stale))
+            }
+            (Some(negative), None) => {
+                state.stats.hits_negative += 1;
+                Ok(Err(negative.error.clone()))
+            }
+        }
     }
 
     /// Waits for what [`Service::look`] could not say at once.
