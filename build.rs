@@ -211,7 +211,7 @@ fn bindings(tree: &Path, defines: &[(String, Option<String>)]) -> Result<(), Str
         .allowlist_function("sr_hdr_add_zs|sr_kemi_modules_add|pv_get_(null|strval|sintval)")
         .allowlist_function("counter_register|register_procs|cfg_register_child|cfg_child_init|fork_process")
         .allowlist_type("counter_cbk_f|sip_msg|hdr_field|module_exports|sr_kemi_t|sr_kemi_xval_t|pv_export_t")
-        .allowlist_var("PROC_(INIT|MAIN|NOCHLDINIT)|KS_.*|MODULE_INTERFACE_VER|PARAM_(INT|STR)|SR_KEMIP_(NONE|INT|STR|XVAL|NULL)|L_(ERR|WARN|NOTICE|INFO|DBG)|PV_NAME_INTSTR")
+        .allowlist_var("PROC_(INIT|MAIN|NOCHLDINIT|RPC)|KS_.*|MODULE_INTERFACE_VER|PARAM_(INT|STR)|SR_KEMIP_(NONE|INT|STR|XVAL|NULL)|L_(ERR|WARN|NOTICE|INFO|DBG)|PV_NAME_INTSTR")
         .opaque_type("sockaddr.*|in_addr|in6_addr|ip_addr|receive_info|dest_info|lump|sip_uri")
         .default_enum_style(bindgen::EnumVariation::Consts)
         .derive_debug(false)

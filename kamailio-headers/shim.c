@@ -2,12 +2,18 @@
 
 #define MOD_NAME "secsipid"
 
+/* tm's headers reach one that refuses to do without; nothing here calls it, and no type depends on it. */
+#define HAVE_GETHOSTBYNAME2
+
 #include "core/data_lump.h"
 #include "core/dprint.h"
+#include "core/kemi.h"
 #include "core/lvalue.h"
 #include "core/mem/mem.h"
 #include "core/mod_fix.h"
 #include "core/pvar.h"
+#include "core/route.h"
+#include "modules/tm/tm_load.h"
 #include <string.h>
 
 #include "shim.h"
@@ -60,6 +66,68 @@ int ks_set_pv(struct sip_msg *msg, char *param, str *value)
 	pv.rs = *value;
 	pv.flags = PV_VAL_STR;
 	return spec->setf(msg, &spec->pvp, (int)EQ_T, &pv);
+}
+
+/* As it was when the process was forked. */
+static tm_api_t tm;
+
+int ks_load_tm(void)
+{
+	/* Else Kamailio would warn of it. */
+	if(find_export("load_tm", NO_SCRIPT, 0) == NULL)
+		return -1;
+	return load_tm_api(&tm);
+}
+
+int ks_has_route(char *route)
+{
+	int number;
+
+	if(sr_kemi_eng_get() != NULL)
+		return 1;
+	number = route_lookup(&main_rt, route);
+	return number >= 0 && main_rt.rlist[number] != NULL;
+}
+
+int ks_can_wait(struct sip_msg *msg)
+{
+	return msg->first_line.type == SIP_REQUEST
+		   && !(msg->REQ_METHOD & (METHOD_ACK | METHOD_CANCEL));
+}
+
+int ks_suspend(struct sip_msg *msg, unsigned int *index, unsigned int *label)
+{
+	struct cell *transaction = tm.t_gett();
+	int done;
+
+	if(transaction == NULL || transaction == T_UNDEFINED) {
+		done = tm.t_newtran(msg);
+		if(done <= 0)
+			return done;
+		transaction = tm.t_gett();
+		if(transaction == NULL || transaction == T_UNDEFINED)
+			return -1;
+	}
+	done = tm.t_suspend(msg, index, label);
+	return done == 0 ? 1 : done > 0 ? 0 : done;
+}
+
+void ks_unsuspend(unsigned int index, unsigned int label)
+{
+	tm.t_cancel_suspend(index, label);
+}
+
+int ks_resume(unsigned int index, unsigned int label, char *route)
+{
+	str name = {route, strlen(route)};
+	str event = str_init("secsipid:fetched");
+	int number;
+
+	if(sr_kemi_eng_get() != NULL)
+		return tm.t_continue_cb(index, label, &name, &event);
+	number = route_lookup(&main_rt, route);
+	/* Without a route tm ends the transaction. */
+	return tm.t_continue(index, label, number < 0 ? NULL : main_rt.rlist[number]);
 }
 
 void ks_counter_add(counter_handle_t handle, int value)

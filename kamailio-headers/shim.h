@@ -23,6 +23,25 @@ int ks_print_format(struct sip_msg *msg, str *format, str *value);
 /* Sets a writable variable to a string; 0, or negative. */
 int ks_set_pv(struct sip_msg *msg, char *param, str *value);
 
+/* Loads tm's functions, before the fork; negative if tm is not loaded. */
+int ks_load_tm(void);
+
+/* Whether the script has such a route; with a KEMI script nobody knows. */
+int ks_has_route(char *route);
+
+/* Whether it is a request that can wait: an ACK can't, nor a CANCEL. */
+int ks_can_wait(struct sip_msg *msg);
+
+/* Suspends a request in its transaction, which is made where there is none. 1: suspended; 0: nothing
+ * is left to do for it (a retransmission, a call that was canceled); negative: it can't be. */
+int ks_suspend(struct sip_msg *msg, unsigned int *index, unsigned int *label);
+
+/* Takes that back, before anything else is done with the message. */
+void ks_unsuspend(unsigned int index, unsigned int label);
+
+/* Goes on with a suspended transaction in this route; negative if that is not possible any more. */
+int ks_resume(unsigned int index, unsigned int label, char *route);
+
 /* Adds to a counter. */
 void ks_counter_add(counter_handle_t handle, int value);
 

@@ -1,9 +1,12 @@
 //! What the script functions do.
 
-use crate::kamailio::Message;
+use crate::kamailio::{Message, resume};
 use crate::results::{self, Outcome};
 use crate::state;
-use stir::{Call, CheckOptions, Code, DivCall, Error, PrivateKey, PublicKey, Report, verstat};
+use fetcher::{Resumed, Suspended};
+use stir::{
+    Call, CheckOptions, Code, DivCall, Error, PrivateKey, PublicKey, Report, SipCall, verstat,
+};
 
 pub(crate) fn check_identity(message: &Message, key_path: &str) -> Outcome {
     match message.call() {
@@ -124,6 +127,58 @@ pub(crate) fn set_verstat(message: &Message) -> Outcome {
         Ok(()) => Outcome::Done,
         Err(error) => failed("verstat not set", error),
     }
+}
+
+/// Has the certificates fetched that checking this message needs, and the message wait for them
+/// outside of any process, to go on in a route; at once if they are at hand.
+pub(crate) fn fetch_async(message: &Message, route: &str) -> Outcome {
+    if !message.can_wait() {
+        return Outcome::Done;
+    }
+    match message.call().and_then(|call| wait_for_certificates(message, &call, route)) {
+        Ok(outcome) => outcome,
+        Err(error) => failed("not suspended, checking it may wait", error),
+    }
+}
+
+fn wait_for_certificates(
+    message: &Message,
+    call: &SipCall<'_>,
+    route: &str,
+) -> Result<Outcome, Error> {
+    let missing = state::verifier().missing(call);
+    let Some(fetchers) = state::fetchers().filter(|_| !missing.is_empty()) else {
+        return Ok(Outcome::Done);
+    };
+    let at_hand: Option<Vec<_>> =
+        missing.into_iter().map(|url| fetchers.peek(&url).map(|result| (url, result))).collect();
+    if let Some(results) = at_hand {
+        fetchers.keep(results);
+        return Ok(Outcome::Done);
+    }
+    let handover = state::can_wait()?;
+    let urls = state::verifier().needed(call);
+    let Some(transaction) = message.suspend(route)? else { return Ok(Outcome::Over) };
+    let suspended = Suspended { transaction, route: route.to_owned(), urls };
+    if let Err(e) = handover.send(&suspended) {
+        message.unsuspend(transaction);
+        let why = format!("too many calls wait already, or async_workers too few: {e}");
+        return Err(Error::new(Code::HttpGet, why));
+    }
+    Ok(Outcome::Suspended)
+}
+
+/// An async worker's whole life: goes on with the calls that waited.
+pub(crate) fn go_on_with_calls() -> Result<(), Error> {
+    for Resumed { call, results } in state::waiting()? {
+        let Some(fetchers) = state::fetchers() else { break };
+        fetchers.keep(results);
+        if let Err(error) = resume(call.transaction, &call.route) {
+            log::info!("{}", error.message());
+        }
+        fetchers.forget();
+    }
+    Ok(())
 }
 
 /// An empty path: the certificate that the header names.

@@ -4,6 +4,8 @@
 #![deny(unsafe_code)]
 
 #[forbid(unsafe_code)]
+mod fetchers;
+#[forbid(unsafe_code)]
 mod functions;
 #[allow(unsafe_code)]
 mod kamailio;

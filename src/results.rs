@@ -12,6 +12,10 @@ thread_local! {
 pub(crate) enum Outcome {
     /// Nothing to keep but that it worked.
     Done,
+    /// The message waits: the script ends, and goes on in a route.
+    Suspended,
+    /// Nothing is left to do for the message: the script ends.
+    Over,
     /// Signed: the value, empty if it went into the message.
     Signed(String),
     /// Checked.
@@ -39,8 +43,9 @@ pub(crate) fn keep(outcome: Outcome) -> i32 {
         count(counter);
     }
     LAST.with_borrow_mut(|last| {
+        let ends = matches!(outcome, Outcome::Suspended | Outcome::Over);
         let error = match outcome {
-            Outcome::Done => None,
+            Outcome::Done | Outcome::Suspended | Outcome::Over => None,
             Outcome::Signed(value) => {
                 last.val = some(value);
                 None
@@ -57,7 +62,8 @@ pub(crate) fn keep(outcome: Outcome) -> i32 {
                 Some(error)
             }
         };
-        last.ret = error.as_ref().map_or(1, |error| error.code().value());
+        let good = if ends { 0 } else { 1 };
+        last.ret = error.as_ref().map_or(good, |error| error.code().value());
         last.error = error.map(|error| error.message().to_owned());
         last.ret
     })
@@ -65,7 +71,8 @@ pub(crate) fn keep(outcome: Outcome) -> i32 {
 
 fn counter(outcome: &Outcome) -> Option<Counter> {
     Some(match outcome {
-        Outcome::Done => return None,
+        Outcome::Done | Outcome::Over => return None,
+        Outcome::Suspended => Counter::Suspended,
         Outcome::Signed(_) => Counter::Signed,
         Outcome::Failed(_) => Counter::Errors,
         Outcome::Checked(report) => match report.response() {

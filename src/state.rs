@@ -1,20 +1,23 @@
 //! The settings, and what a process signs and verifies with.
 
-use fetcher::{Address, RemoteFetcher, Shutdown};
+use crate::fetchers::{ByFetchers, Fetchers};
+use fetcher::{Address, Handover, Inbox, Shutdown, Waiting};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use stir::{Config, Error, Policy, Reason, Report, Signer, SystemClock, Verifier};
 
 /// All settings of the module.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Settings {
     /// Those of the core.
     pub(crate) core: Config,
     /// Processes that fetch certificates for all others; 0 lets each fetch its own.
     pub(crate) fetchers: u32,
-    /// What they keep and for how long; their `http` is `core`.
+    /// Processes that go on with calls whose certificates had to be fetched.
+    pub(crate) async_workers: u32,
+    /// What fetchers keep and for how long; their `http` is `core`.
     pub(crate) fetcher: fetcher::Settings,
     /// How `$secsipid(reason_hdr)` is written.
     pub(crate) reason: Reason,
@@ -26,6 +29,25 @@ pub(crate) struct Settings {
 
 /// Most fetcher processes: one has served 5,000 requests a second.
 const MAX_FETCHERS: u32 = 16;
+/// Most processes that go on with calls: as many as a large server has workers.
+const MAX_ASYNC_WORKERS: u32 = 64;
+
+/// How long a worker waits for room to hand a call over: an async worker takes hundreds in it.
+const HANDOVER: Duration = Duration::from_millis(50);
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            core: Config::default(),
+            fetchers: 1,
+            async_workers: 1,
+            fetcher: fetcher::Settings::default(),
+            reason: Reason::default(),
+            add_date: None,
+            rcd_nam: String::new(),
+        }
+    }
+}
 
 impl Settings {
     /// The fetchers' sockets, in an order that is the same in every process. They have no file:
@@ -33,6 +55,10 @@ impl Settings {
     fn addresses(&self) -> impl Iterator<Item = Address> {
         let main = MAIN.get().copied().unwrap_or_default();
         (0..self.fetchers).map(move |n| Address::new(&format!("@secsipid-{main}-{n}")))
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(self.core.timeout.into())
     }
 
     /// What a fetcher is started with.
@@ -45,6 +71,8 @@ impl Settings {
 static MAIN: OnceLock<u32> = OnceLock::new();
 /// Where fetchers will listen: made before the fork, so that nobody asks in vain.
 static LISTENERS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+/// Where calls that wait arrive: made before the fork, closed where nobody takes them.
+static INBOX: Mutex<Option<Inbox>> = Mutex::new(None);
 
 /// Set as the cfg is read.
 static SETTINGS: Mutex<Option<Settings>> = Mutex::new(None);
@@ -56,25 +84,23 @@ struct Ready {
     settings: Settings,
     signer: Signer,
     verifier: Verifier,
-    /// To ask the fetchers for more than certificates.
-    remote: Option<RemoteFetcher>,
+    fetchers: Option<Arc<Fetchers>>,
+    /// Where calls that have to wait go.
+    handover: Option<Handover>,
 }
 
 impl Ready {
-    fn new(settings: Settings) -> Self {
-        let remote = || {
-            let timeout = Duration::from_secs(settings.core.timeout.into());
-            RemoteFetcher::new(settings.addresses(), timeout)
-        };
-        let (verifier, remote) = if settings.fetchers == 0 {
+    fn new(settings: Settings, handover: Option<Handover>) -> Self {
+        let (verifier, fetchers) = if settings.fetchers == 0 {
             (Verifier::new(&settings.core), None)
         } else {
+            let fetchers = Arc::new(Fetchers::new(settings.addresses(), settings.timeout()));
             // The folder is the fetchers' then.
             let core = Config { cache_dir: PathBuf::new(), ..settings.core.clone() };
-            let verifier = Verifier::with(&core, Arc::new(SystemClock), Box::new(remote()));
-            (verifier, Some(remote()))
+            let by = Box::new(ByFetchers(Arc::clone(&fetchers)));
+            (Verifier::with(&core, Arc::new(SystemClock), by), Some(fetchers))
         };
-        Self { signer: Signer::new(&settings.core), verifier, remote, settings }
+        Self { signer: Signer::new(&settings.core), verifier, fetchers, handover, settings }
     }
 }
 
@@ -82,7 +108,7 @@ impl Ready {
 pub(crate) fn configure(
     change: impl FnOnce(&mut Settings) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut settings = lock();
+    let mut settings = guarded(&SETTINGS);
     let settings = settings.get_or_insert_default();
     // What is wrong is said once, and not of each parameter behind it.
     let mut changed = settings.clone();
@@ -92,20 +118,23 @@ pub(crate) fn configure(
     Ok(())
 }
 
-/// Checks the settings before Kamailio forks, and reads the files that they name.
-pub(crate) fn init() -> Result<(), Error> {
-    let settings = lock().get_or_insert_default().clone();
+/// Checks the settings before Kamailio forks, and reads the files that they name. `transactions`
+/// says whether a call can be suspended.
+pub(crate) fn init(transactions: bool) -> Result<(), Error> {
+    let settings = guarded(&SETTINGS).get_or_insert_default().clone();
     settings.core.check_settings()?;
     if !settings.core.checks_chains() {
         log::warn!(
             "no trust anchors: any certificate is accepted; set trust_anchors to the file or folder of the trusted CAs"
         );
     }
-    if settings.fetchers > MAX_FETCHERS {
-        return Err(wrong(format!(
-            "fetchers {} is not from 0 to {MAX_FETCHERS}",
-            settings.fetchers
-        )));
+    for (name, value, most) in [
+        ("fetchers", settings.fetchers, MAX_FETCHERS),
+        ("async_workers", settings.async_workers, MAX_ASYNC_WORKERS),
+    ] {
+        if value > most {
+            return Err(wrong(format!("{name} {value} is not from 0 to {most}")));
+        }
     }
     MAIN.get_or_init(std::process::id);
     if settings.fetchers > 0 {
@@ -115,23 +144,52 @@ pub(crate) fn init() -> Result<(), Error> {
         let listener = address
             .listen()
             .map_err(|e| wrong(format!("a fetcher can't listen at {address}: {e}")))?;
-        listeners().push(listener);
+        guarded(&LISTENERS).push(listener);
     }
-    READY.get_or_init(|| Ready::new(settings)).verifier.load()
+    let handover = if transactions && settings.fetchers > 0 && settings.async_workers > 0 {
+        let pair = Handover::pair(HANDOVER);
+        let (handover, inbox) =
+            pair.map_err(|e| wrong(format!("calls can't be handed over: {e}")))?;
+        *guarded(&INBOX) = Some(inbox);
+        Some(handover)
+    } else {
+        None
+    };
+    READY.get_or_init(|| Ready::new(settings, handover)).verifier.load()
 }
 
 fn wrong(message: String) -> Error {
     Error::new(stir::Code::Generic, message)
 }
 
-/// How many fetchers are to be forked.
-pub(crate) fn fetchers() -> u32 {
-    ready().settings.fetchers
+/// How many fetchers are to be forked, and how many async workers.
+pub(crate) fn processes() -> (u32, u32) {
+    let Ready { settings, handover, .. } = ready();
+    (settings.fetchers, handover.as_ref().map_or(0, |_| settings.async_workers))
+}
+
+/// The fetchers, if there are any.
+pub(crate) fn fetchers() -> Option<&'static Fetchers> {
+    ready().fetchers.as_deref()
+}
+
+/// Whether calls can wait for their certificates.
+pub(crate) fn can_wait() -> Result<&'static Handover, Error> {
+    ready().handover.as_ref().ok_or_else(|| {
+        wrong("secsipid_fetch_async needs modparam fetchers and async_workers above 0".into())
+    })
+}
+
+/// For a process that goes on with calls that waited.
+pub(crate) fn waiting() -> Result<Waiting, Error> {
+    let inbox = guarded(&INBOX).take().ok_or_else(|| wrong("no calls can arrive".into()))?;
+    let settings = &ready().settings;
+    Waiting::new(inbox, settings.addresses(), settings.timeout())
 }
 
 /// The names of the fetchers' counters; none without fetchers.
 pub(crate) fn fetcher_counters() -> Vec<&'static str> {
-    match ready().remote {
+    match ready().fetchers {
         Some(_) => fetcher::Stats::default().named().into_iter().map(|(name, _)| name).collect(),
         None => Vec::new(),
     }
@@ -141,9 +199,9 @@ pub(crate) fn fetcher_counters() -> Vec<&'static str> {
 /// who looks at one looks at all.
 pub(crate) fn fetcher_counter(number: usize) -> Option<u64> {
     const FRESH: Duration = Duration::from_secs(1);
-    let mut last = STATS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut last = guarded(&STATS);
     if last.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= FRESH) {
-        let stats = ready().remote.as_ref()?.stats().unwrap_or_default();
+        let stats = fetchers()?.remote().stats().unwrap_or_default();
         *last = Some((Instant::now(), stats));
     }
     let (_, stats) = last.as_ref()?;
@@ -155,7 +213,7 @@ static STATS: Mutex<Option<(Instant, fetcher::Stats)>> = Mutex::new(None);
 
 /// Serves as this fetcher until the process ends.
 pub(crate) fn serve(number: usize) {
-    let mut all = std::mem::take(&mut *listeners());
+    let mut all = std::mem::take(&mut *guarded(&LISTENERS));
     if number >= all.len() {
         return;
     }
@@ -166,13 +224,13 @@ pub(crate) fn serve(number: usize) {
     }
 }
 
-/// Closes what only fetchers listen at: if one of them dies, nobody shall wait for it.
-pub(crate) fn close_listeners() {
-    listeners().clear();
-}
-
-fn listeners() -> std::sync::MutexGuard<'static, Vec<UnixListener>> {
-    LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
+/// Closes what only fetchers listen at: if one of them dies, nobody shall wait for it. Likewise,
+/// where no calls arrive, their way.
+pub(crate) fn close_listeners(inbox: bool) {
+    guarded(&LISTENERS).clear();
+    if inbox {
+        guarded(&INBOX).take();
+    }
 }
 
 /// Signs with the process's keys.
@@ -202,9 +260,9 @@ pub(crate) fn name_format() -> &'static str {
 }
 
 fn ready() -> &'static Ready {
-    READY.get_or_init(|| Ready::new(lock().clone().unwrap_or_default()))
+    READY.get_or_init(|| Ready::new(guarded(&SETTINGS).clone().unwrap_or_default(), None))
 }
 
-fn lock() -> std::sync::MutexGuard<'static, Option<Settings>> {
-    SETTINGS.lock().unwrap_or_else(PoisonError::into_inner)
+fn guarded<T>(value: &'static Mutex<T>) -> MutexGuard<'static, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }

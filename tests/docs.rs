@@ -64,6 +64,7 @@ impl Parts {
     fn statements(&self, block: &str) -> Cfg {
         let (url, key) = (&self.url, self.lab.path("key.pem"));
         Cfg::new(Module::Ours)
+            .tm()
             .load("htable")
             .load("uuid")
             .line("modparam(\"htable\", \"htable\", \"keys=>size=4;\")")
@@ -87,7 +88,8 @@ impl Parts {
                 }}
                 route[BLOCK] {{
                     {block}
-                }}"#
+                }}
+                route[CHECK] {{ secsipid_check_identity(""); }}"#
             ))
     }
 }

@@ -1,4 +1,4 @@
-//! Downloads of a running Kamailio: its caches, HTTPS, a proxy.
+//! Downloads that workers do themselves (`fetchers` 0): their caches, HTTPS, a proxy.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -11,7 +11,7 @@ use support::{Answer, Cfg, Folder, Http, Kamailio, Lab, Module, Reply, Request, 
 
 /// Signs for a URL and checks with what is downloaded from it.
 fn cfg(lab: &Lab) -> Cfg {
-    Cfg::new(Module::Ours).route(&format!(
+    Cfg::new(Module::Ours).param("fetchers", 0).route(&format!(
         r#"
         if ($hdr(X-Do) == "get") {{
             $var(code) = secsipid_get_url("$hdr(X-Url)", "$var(body)");

@@ -116,7 +116,8 @@ fn threads_of_downloads_take_no_signals() {
     let (lab, http) = (Lab::new(), Http::start());
     let x5u = http.on("/cert.pem", Answer::Ok(lab.read("cert.pem").into()));
     // By name: looking it up takes a thread more.
-    let kamailio = Kamailio::start(&cfg(&lab, Some(&x5u.replace("127.0.0.1", "localhost"))));
+    let cfg = cfg(&lab, Some(&x5u.replace("127.0.0.1", "localhost"))).param("fetchers", 0);
+    let kamailio = Kamailio::start(&cfg);
     let before: Vec<_> =
         kamailio.processes().iter().map(|pid| (*pid, blocked(*pid, *pid))).collect();
     let worker = call(&kamailio.udp());

@@ -34,4 +34,4 @@ cargo build --release --package secsipid
 SECSIPID_MODULE=$PWD/.series/secsipid-$series.so
 export SECSIPID_MODULE
 cp -f "${CARGO_TARGET_DIR:-target}/release/libkamailio_secsipid.so" "$SECSIPID_MODULE"
-cargo test --package secsipid --test module --test module_signing --test module_checking --test module_cache --test module_process --test shaken --test shaken_settings --test sipp --test fetchers --test bad_input --test kemi --test symbols --no-fail-fast
+cargo test --package secsipid --test module --test module_signing --test module_checking --test module_cache --test module_process --test shaken --test shaken_settings --test sipp --test fetchers --test fetch_async --test bad_input --test kemi --test symbols --no-fail-fast

@@ -26,9 +26,11 @@ pub(crate) enum Counter {
     Failed437,
     Failed438,
     Failed500,
+    /// Waited for certificates outside of any process.
+    Suspended,
 }
 
-const COUNTERS: [(Counter, &str); 9] = [
+const COUNTERS: [(Counter, &str); 10] = [
     (Counter::Signed, "signed"),
     (Counter::Errors, "errors"),
     (Counter::Verified, "verified"),
@@ -38,6 +40,7 @@ const COUNTERS: [(Counter, &str); 9] = [
     (Counter::Failed437, "failed_437"),
     (Counter::Failed438, "failed_438"),
     (Counter::Failed500, "failed_500"),
+    (Counter::Suspended, "suspended"),
 ];
 
 /// The handles of [`COUNTERS`], in their order.

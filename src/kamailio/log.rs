@@ -21,8 +21,9 @@ pub(super) fn start() {
 
 impl Log for KamailioLog {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let ours =
-            ["stir", "kamailio_secsipid"].iter().any(|name| metadata.target().starts_with(name));
+        let ours = ["stir", "fetcher", "kamailio_secsipid"]
+            .iter()
+            .any(|name| metadata.target().starts_with(name));
         // A thread of the HTTP client must not enter Kamailio: its main thread has the process's id.
         ours && gettid() == getpid()
             // SAFETY: takes a number and reads the process's log level.

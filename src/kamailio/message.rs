@@ -22,6 +22,10 @@ impl Message {
         Self { msg }
     }
 
+    pub(super) fn raw(&self) -> *mut sip_msg {
+        self.msg
+    }
+
     /// The values of all Identity header fields (RFC 8224 §4; compact name `y`), in their order.
     /// One that is no text counts as one that is wrong.
     pub(crate) fn identities(&self) -> Result<Vec<&str>, Error> {

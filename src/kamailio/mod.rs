@@ -27,7 +27,9 @@ mod message;
 mod params;
 mod processes;
 mod tables;
+mod transactions;
 mod variables;
 
 pub(crate) use counters::{Counter, count};
 pub(crate) use message::Message;
+pub(crate) use transactions::resume;

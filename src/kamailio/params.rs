@@ -44,6 +44,7 @@ parameters! {
         tn_authlist_match => |s, value| switch("tn_authlist_match", value, &mut s.core.shaken.tn_authlist_match),
         tn_max_digits => |s, value| { s.core.numbering.max_digits = usize::try_from(value).unwrap_or(usize::MAX); Ok(()) },
         fetchers => |s, value| { s.fetchers = value; Ok(()) },
+        async_workers => |s, value| { s.async_workers = value; Ok(()) },
         cache_min => |s, value| { s.fetcher.cache_min = value; Ok(()) },
         cache_max => |s, value| { s.fetcher.cache_max = value; Ok(()) },
         stale_if_error => |s, value| { s.fetcher.stale_if_error = value; Ok(()) },

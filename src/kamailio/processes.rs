@@ -1,20 +1,21 @@
-//! The processes that fetch certificates: Kamailio forks them, shows them in `core.psx`, and ends when
-//! one of them does, as with any other of its processes.
+//! Processes of the module's own: Kamailio forks them, shows them in `core.psx`, and ends when one
+//! of them does, as with any other of its processes.
 
 use super::bindings::{
-    PROC_INIT, PROC_MAIN, PROC_NOCHLDINIT, cfg_child_init, cfg_register_child, fork_process,
-    register_procs,
+    PROC_INIT, PROC_MAIN, PROC_NOCHLDINIT, PROC_RPC, cfg_child_init, cfg_register_child,
+    fork_process, register_procs,
 };
 use super::guard;
-use crate::state;
-use std::ffi::c_int;
+use crate::{functions, state};
+use std::ffi::{CStr, c_int};
 
 /// The main process's rank.
 const MAIN: c_int = PROC_MAIN as c_int;
 
 /// Tells Kamailio, before it forks, how many processes there will be; 0, or negative.
 pub(super) fn announce() -> c_int {
-    let count = c_int::try_from(state::fetchers()).unwrap_or_default();
+    let (fetchers, workers) = state::processes();
+    let count = c_int::try_from(fetchers + workers).unwrap_or_default();
     if count == 0 {
         return 0;
     }
@@ -30,32 +31,48 @@ pub(super) fn announce() -> c_int {
 
 /// Kamailio calls this in each process, and in the main one before it forks the TCP workers.
 pub(super) unsafe extern "C" fn child_init(rank: c_int) -> c_int {
-    if rank == PROC_INIT || state::fetchers() == 0 {
+    let (fetchers, workers) = state::processes();
+    if rank == PROC_INIT || fetchers == 0 {
         return 0;
     }
     if rank == MAIN {
-        for number in 0..state::fetchers() {
-            // SAFETY: the main process may fork here; the name is a C text.
-            let pid = unsafe {
-                fork_process(PROC_NOCHLDINIT, c"SECSIPID fetcher".as_ptr().cast_mut(), 1)
-            };
-            match pid {
-                0 => fetch(number),
-                1.. => {}
-                _ => return -1,
+        for number in 0..fetchers {
+            // It runs no script, so no module has to get ready for it.
+            let serve = || state::serve(usize::try_from(number).unwrap_or(usize::MAX));
+            if fork(PROC_NOCHLDINIT, c"SECSIPID fetcher", serve) < 0 {
+                return -1;
+            }
+        }
+        for _ in 0..workers {
+            // It runs the script, so it has what other processes that do have.
+            let failed = fork(PROC_RPC, c"SECSIPID async worker", || {
+                if let Err(error) = functions::go_on_with_calls() {
+                    log::error!("{}", error.message());
+                }
+            });
+            if failed < 0 {
+                return -1;
             }
         }
     }
-    guard::catch(state::close_listeners);
+    // Calls arrive in async workers, which are forked of the main process and have no rank of SIP's.
+    guard::catch(|| state::close_listeners(rank >= MAIN));
     0
 }
 
-/// A fetcher's whole life.
-fn fetch(number: u32) -> ! {
-    // SAFETY: every forked process has to call it once.
-    if unsafe { cfg_child_init() } == 0 {
-        guard::catch(|| state::serve(usize::try_from(number).unwrap_or(usize::MAX)));
+/// Forks a process for this, which is its whole life; 0, or negative.
+fn fork(rank: c_int, name: &'static CStr, live: impl FnOnce()) -> c_int {
+    // SAFETY: the main process may fork here; the name is a C text that stays.
+    match unsafe { fork_process(rank, name.as_ptr().cast_mut(), 1) } {
+        0 => {
+            // SAFETY: every forked process has to call it once.
+            if unsafe { cfg_child_init() } == 0 {
+                guard::catch(live);
+            }
+            // Kamailio takes this for the loss of a process, which it is.
+            std::process::exit(1)
+        }
+        1.. => 0,
+        _ => -1,
     }
-    // Kamailio takes this for the loss of a process, which it is.
-    std::process::exit(1)
 }

@@ -10,7 +10,7 @@ use super::bindings::{
 };
 use super::guard::{self, functions};
 use super::message::Message;
-use super::{counters, params, processes, variables};
+use super::{counters, params, processes, transactions, variables};
 use crate::functions as run;
 use crate::state;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -33,6 +33,7 @@ functions! {
     build_identity_prvkey, kemi_build_identity_prvkey => run::build_identity_prvkey, (orig dest attest origid x5u key);
     sign, kemi_sign => run::sign, (headers payload key_path);
     sign_prvkey, kemi_sign_prvkey => run::sign_prvkey, (headers payload key);
+    fetch_async, kemi_fetch_async => run::fetch_async, (route), _unused;
     add_div, kemi_add_div => run::add_div, (orig dest div x5u key_path);
 }
 
@@ -101,7 +102,7 @@ macro_rules! cast {
 
 type P = *mut c_char;
 
-static COMMANDS: Shared<[cmd_export_t; 13]> = Shared([
+static COMMANDS: Shared<[cmd_export_t; 14]> = Shared([
     command(
         c"secsipid_check_identity",
         Some(check_identity),
@@ -173,6 +174,13 @@ static COMMANDS: Shared<[cmd_export_t; 13]> = Shared([
         Some(fixup_spve_all),
         Some(fixup_free_spve_all),
     ),
+    command(
+        c"secsipid_fetch_async",
+        Some(fetch_async),
+        1,
+        Some(transactions::fixup),
+        Some(fixup_free_spve_null),
+    ),
     command(c"secsipid_set_verstat", Some(set_verstat), 0, None, None),
     COMMANDS_END,
 ]);
@@ -190,7 +198,7 @@ const fn parameter(name: &'static CStr, kind: u32, set: Parameter) -> param_expo
 const PARAMETERS_END: param_export_t =
     param_export_t { name: null_mut(), type_: 0, param_pointer: null_mut() };
 
-static PARAMETERS: Shared<[param_export_t; 40]> = Shared([
+static PARAMETERS: Shared<[param_export_t; 41]> = Shared([
     parameter(c"expire", PARAM_INT, params::expire),
     parameter(c"clock_skew", PARAM_INT, params::clock_skew),
     parameter(c"timeout", PARAM_INT, params::timeout),
@@ -224,6 +232,7 @@ static PARAMETERS: Shared<[param_export_t; 40]> = Shared([
     parameter(c"reason_protocol", PARAM_STR, params::reason_protocol),
     parameter(c"ppi", PARAM_STR, params::ppi),
     parameter(c"fetchers", PARAM_INT, params::fetchers),
+    parameter(c"async_workers", PARAM_INT, params::async_workers),
     parameter(c"cache_min", PARAM_INT, params::cache_min),
     parameter(c"cache_max", PARAM_INT, params::cache_max),
     parameter(c"stale_if_error", PARAM_INT, params::stale_if_error),
@@ -285,7 +294,7 @@ const fn kemi(
 // SAFETY: all zeros is a value of this C struct: the one that ends the table.
 const KEMI_END: sr_kemi_t = unsafe { std::mem::zeroed() };
 
-static KEMI: Shared<[sr_kemi_t; 14]> = Shared([
+static KEMI: Shared<[sr_kemi_t; 15]> = Shared([
     kemi(c"secsipid_check_identity", SR_KEMIP_INT, kemi_check_identity as *mut c_void, 1),
     kemi(
         c"secsipid_check_identity_pubkey",
@@ -308,6 +317,7 @@ static KEMI: Shared<[sr_kemi_t; 14]> = Shared([
     kemi(c"secsipid_sign_prvkey", SR_KEMIP_INT, kemi_sign_prvkey as *mut c_void, 3),
     kemi(c"secsipid_get_val", SR_KEMIP_XVAL, variables::kemi_get_val as *mut c_void, 0),
     kemi(c"secsipid_add_div", SR_KEMIP_INT, kemi_add_div as *mut c_void, 5),
+    kemi(c"secsipid_fetch_async", SR_KEMIP_INT, kemi_fetch_async as *mut c_void, 1),
     kemi(c"secsipid_set_verstat", SR_KEMIP_INT, kemi_set_verstat as *mut c_void, 0),
     KEMI_END,
 ]);
@@ -358,7 +368,7 @@ unsafe extern "C" fn mod_register(
 
 /// Called once before Kamailio forks, after all parameters are read.
 unsafe extern "C" fn mod_init() -> c_int {
-    match guard::catch(state::init) {
+    match guard::catch(|| state::init(transactions::load())) {
         Some(Ok(())) => match counters::register() {
             0 => processes::announce(),
             failed => failed,

@@ -13,6 +13,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub enum Answer {
     Ok(Vec<u8>),
+    /// The same after this time.
+    Slow(Duration, Vec<u8>),
     Status(u16),
     Redirect(String),
     /// 200 and a body of this many octets.
@@ -98,8 +100,11 @@ impl Shared {
         let head = |status: &str, more: &str| {
             format!("HTTP/1.1 {status}\r\nConnection: close\r\n{more}\r\n")
         };
+        if let Answer::Slow(pause, _) = &answer {
+            std::thread::sleep(*pause);
+        }
         match answer {
-            Answer::Ok(body) => {
+            Answer::Ok(body) | Answer::Slow(_, body) => {
                 stream.write_all(
                     head("200 OK", &format!("Content-Length: {}\r\n", body.len())).as_bytes(),
                 )?;

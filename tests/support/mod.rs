@@ -17,7 +17,7 @@ pub mod site;
 pub use http::{Answer, Http};
 pub use kamailio::{Cfg, Kamailio, Module};
 pub use lab::Lab;
-pub use sip::{Reply, Request, Sip};
+pub use sip::{Reply, Request, Sip, UdpCall};
 pub use site::Site;
 
 use std::io::Write;

@@ -41,8 +41,12 @@ impl Request {
     }
 
     fn text(&self, transport: &str, local: &str) -> (String, String) {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        let id = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let id = new_id();
+        (self.text_of(&id, transport, local), id)
+    }
+
+    /// The text of the request of a call with this identifier.
+    fn text_of(&self, id: &str, transport: &str, local: &str) -> String {
         let Self { method, uri, from, to, .. } = self;
         let mut text = format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{transport} {local};rport;branch=z9hG4bK{id}\r\nMax-Forwards: 70\r\nFrom: {from};tag={id}\r\nTo: {to}\r\nCall-ID: {id}\r\nCSeq: 1 {method}\r\nContact: <sip:test@{local}>\r\n"
@@ -51,8 +55,13 @@ impl Request {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("Content-Length: 0\r\n\r\n");
-        (text, id)
+        text
     }
+}
+
+fn new_id() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A reply.
@@ -89,6 +98,47 @@ impl Reply {
     pub fn number(&self, name: &str) -> i64 {
         let value = self.header(name);
         value.parse().unwrap_or_else(|_| panic!("{name} is {value:?}, no number: {self:?}"))
+    }
+}
+
+/// A call over UDP, message by message.
+pub struct UdpCall {
+    socket: UdpSocket,
+    port: u16,
+    id: String,
+    request: Request,
+}
+
+impl UdpCall {
+    pub fn new(port: u16, request: Request) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Self { socket, port, id: new_id(), request }
+    }
+
+    /// Sends the request, or it once more, or another of the same call (CANCEL).
+    pub fn send(&self, method: &str) {
+        let request = Request { method: method.into(), ..self.request.clone() };
+        let local = self.socket.local_addr().unwrap().to_string();
+        let text = request.text_of(&self.id, "UDP", &local);
+        self.socket.send_to(text.as_bytes(), ("127.0.0.1", self.port)).unwrap();
+    }
+
+    /// The next reply, if there is one in this time.
+    pub fn next(&self, limit: Duration) -> Option<Reply> {
+        let mut buffer = vec![0; 65_536];
+        self.socket.set_read_timeout(Some(limit)).unwrap();
+        let len = self.socket.recv(&mut buffer).ok()?;
+        Reply::parse(&String::from_utf8_lossy(&buffer[..len]))
+    }
+
+    /// The next final reply to a request of this method.
+    pub fn last(&self, method: &str) -> Reply {
+        loop {
+            let reply = self.next(PATIENCE).unwrap_or_else(|| panic!("no reply to {method}"));
+            if reply.status >= 200 && reply.header("CSeq").ends_with(method) {
+                return reply;
+            }
+        }
     }
 }
 

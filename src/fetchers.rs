@@ -1,0 +1,82 @@
+//! What a process asks the fetchers.
+
+use fetcher::{Address, RemoteFetcher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use stir::{Fetch, Fetched, Result};
+
+/// Time for what a fetcher has at hand: one that runs needs a thousandth of it.
+const PEEK: Duration = Duration::from_millis(100);
+/// How long a fetcher that took longer is not asked for that again: one that hangs costs a worker
+/// three hundredths of its time.
+const PEEK_PAUSE: Duration = Duration::from_secs(3);
+/// How long what was brought for one call is used: a script checks the call at once.
+const BROUGHT: Duration = Duration::from_secs(2);
+
+/// Certificates or failures, by URL.
+pub(crate) type Results = Vec<(String, Result<Fetched>)>;
+
+/// The fetchers, and what they have brought for the call at hand.
+pub(crate) struct Fetchers {
+    remote: RemoteFetcher,
+    brought: Mutex<Option<(Instant, Results)>>,
+    /// Until when nothing is peeked at.
+    slow: Mutex<Option<Instant>>,
+}
+
+/// For the verifier: what was brought, else what the fetchers answer.
+pub(crate) struct ByFetchers(pub(crate) Arc<Fetchers>);
+
+impl Fetchers {
+    pub(crate) fn new(addresses: impl IntoIterator<Item = Address>, timeout: Duration) -> Self {
+        Self {
+            remote: RemoteFetcher::new(addresses, timeout),
+            brought: Mutex::new(None),
+            slow: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn remote(&self) -> &RemoteFetcher {
+        &self.remote
+    }
+
+    /// What is at hand for a URL, without waiting for anything; `None` for what is to be waited for.
+    pub(crate) fn peek(&self, url: &str) -> Option<Result<Fetched>> {
+        let mut slow = lock(&self.slow);
+        if slow.is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        *slow = None;
+        self.remote.peek(url, PEEK).unwrap_or_else(|e| {
+            log::debug!("{}", e.message());
+            *slow = Some(Instant::now() + PEEK_PAUSE);
+            None
+        })
+    }
+
+    /// Keeps what was brought for the call that is checked next.
+    pub(crate) fn keep(&self, results: Results) {
+        *lock(&self.brought) = Some((Instant::now() + BROUGHT, results));
+    }
+
+    pub(crate) fn forget(&self) {
+        *lock(&self.brought) = None;
+    }
+
+    fn brought(&self, url: &str) -> Option<Result<Fetched>> {
+        let brought = lock(&self.brought);
+        let (until, results) = brought.as_ref()?;
+        let (_, result) = results.iter().find(|(known, _)| known == url)?;
+        (Instant::now() < *until).then(|| result.clone())
+    }
+}
+
+impl Fetch for ByFetchers {
+    fn fetch(&self, url: &str) -> Result<Fetched> {
+        self.0.brought(url).unwrap_or_else(|| self.0.remote.fetch(url))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

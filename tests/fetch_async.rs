@@ -1,0 +1,319 @@
+//! secsipid_fetch_async: calls wait for their certificates and no worker waits with them.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+use stir::{Call, Config, PrivateKey, Signer};
+use support::{Answer, Cfg, Http, Kamailio, Lab, Module, Reply, Request, UdpCall, wait_for};
+
+const ROUTES: &str = r#"
+request_route {
+    if (is_method("OPTIONS")) { sl_send_reply("200", "OK"); exit; }
+    if (is_method("CANCEL")) { if (t_check_trans()) { t_relay_cancel(); } exit; }
+    $var(fetched) = secsipid_fetch_async("CHECKED");
+    append_to_reply("X-Fetched: $var(fetched)\r\n");
+    route(CHECKED);
+}
+route[CHECKED] {
+    xlog("L_NOTICE", "checked in $pp\n");
+    $var(code) = secsipid_check_identity("");
+    append_to_reply("X-Code: $var(code)\r\nX-Error: $secsipid(error)\r\nX-Orig: $secsipid(orig)\r\n");
+    send_reply("200", "OK");
+}
+"#;
+
+/// A call's time for a certificate.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// Longer than anything takes that waits for nothing, on a machine that does much else.
+const SOON: Duration = Duration::from_secs(1);
+
+struct World {
+    lab: Lab,
+    http: Http,
+    kamailio: Kamailio,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(Cfg::new(Module::Ours))
+    }
+
+    fn with(cfg: Cfg) -> Self {
+        let cfg = cfg.tm().param("timeout", 3).routes(ROUTES);
+        Self { lab: Lab::new(), http: Http::start(), kamailio: Kamailio::start(&cfg) }
+    }
+
+    /// An INVITE whose certificate is at this path, which answers like that.
+    fn invite(&self, path: &str, answer: impl Fn(Vec<u8>) -> Answer) -> Request {
+        let x5u = &self.http.on(path, answer(self.lab.read("cert.pem").into()));
+        let call =
+            Call { orig: "12155551212", dest: "12155551213", attest: "A", x5u, ..Call::default() };
+        let key = self.lab.read("key.pem");
+        let signer = Signer::new(&Config::default());
+        let identity = signer.identity(&call, PrivateKey::Pem(&key)).unwrap();
+        Request::invite().header("Identity", identity)
+    }
+
+    fn send(&self, request: &Request) -> Reply {
+        self.kamailio.udp().send(request)
+    }
+
+    /// How often the script came to route CHECKED.
+    fn checked(&self) -> usize {
+        self.kamailio.log().matches("checked in").count()
+    }
+}
+
+fn slow(time: Duration) -> impl Fn(Vec<u8>) -> Answer {
+    move |body| Answer::Slow(time, body)
+}
+
+#[test]
+fn a_call_waits_outside_and_goes_on_in_the_route() {
+    let mut world = World::new();
+    let processes = world.kamailio.processes();
+    let request = world.invite("/slow.pem", slow(SOON));
+    let call = UdpCall::new(world.kamailio.port, request.clone());
+    call.send("INVITE");
+    assert_eq!(call.next(SOON).expect("100 at once").status, 100);
+    // The only worker is free meanwhile.
+    let begun = Instant::now();
+    assert_eq!(world.send(&Request::options()).status, 200);
+    assert!(begun.elapsed() < SOON && world.checked() == 0, "{:?}", begun.elapsed());
+    let reply = call.last("INVITE");
+    assert_eq!((reply.status, reply.number("X-Code")), (200, 1), "{reply:?}");
+    assert_eq!(reply.header("X-Orig"), "12155551212");
+    assert_eq!(reply.header("X-Fetched"), "", "the route alone has run");
+    // From now on it is at hand, in the worker too.
+    for _ in 0..3 {
+        let reply = world.send(&request);
+        assert_eq!((reply.number("X-Code"), reply.header("X-Fetched")), (1, "1"), "{reply:?}");
+    }
+    assert_eq!(world.http.count("/slow.pem"), 1);
+    world.kamailio.assert_alive(&processes);
+}
+
+#[test]
+fn what_needs_no_certificate_or_never_gets_one_does_not_wait() {
+    let world = World::new();
+    for (name, request) in [
+        ("no Identity", Request::invite()),
+        ("no token", Request::invite().header("Identity", "junk;info=<https://e.org/c.pem>")),
+        ("no text", Request::invite().header("Identity", "\u{fffd}")),
+    ] {
+        let reply = world.send(&request);
+        assert_eq!(reply.header("X-Fetched"), "1", "{name}: {reply:?}");
+        assert!(reply.number("X-Code") < 0, "{name}: {reply:?}");
+    }
+    // One that is not there fails by what its server says; the second time that is known.
+    let request = world.invite("/gone.pem", |_| Answer::Status(404));
+    for fetched in ["", "1"] {
+        let reply = world.send(&request);
+        assert_eq!((reply.number("X-Code"), reply.header("X-Fetched")), (-403, fetched));
+    }
+    assert_eq!(world.http.count("/gone.pem"), 1);
+    // One whose server says nothing fails when its time is over.
+    let request = world.invite("/silent.pem", |_| Answer::Silent);
+    let begun = Instant::now();
+    let reply = world.send(&request);
+    assert_eq!((reply.number("X-Code"), reply.header("X-Fetched")), (-402, ""), "{reply:?}");
+    assert!(begun.elapsed() > TIMEOUT / 2 && begun.elapsed() < 2 * TIMEOUT);
+    // Its failure is remembered: the next call may meet the end of the download, no more.
+    let begun = Instant::now();
+    assert_eq!(world.send(&request).number("X-Code"), -402);
+    assert_eq!(world.send(&request).header("X-Fetched"), "1");
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_retransmission_runs_nothing_twice() {
+    let mut world = World::new();
+    let processes = world.kamailio.processes();
+    let call = UdpCall::new(world.kamailio.port, world.invite("/slow.pem", slow(SOON)));
+    for _ in 0..3 {
+        call.send("INVITE");
+        assert_eq!(call.next(SOON).expect("100 for each").status, 100);
+    }
+    assert_eq!(call.last("INVITE").number("X-Code"), 1);
+    call.send("ACK");
+    assert_eq!(world.checked(), 1, "{}", world.kamailio.log());
+    world.kamailio.assert_alive(&processes);
+}
+
+#[test]
+fn a_call_may_be_canceled_while_it_waits() {
+    let mut world = World::new();
+    let processes = world.kamailio.processes();
+    let request = world.invite("/slow.pem", slow(SOON));
+    let call = UdpCall::new(world.kamailio.port, request.clone());
+    call.send("INVITE");
+    assert_eq!(call.next(SOON).expect("100").status, 100);
+    call.send("CANCEL");
+    assert_eq!(call.last("CANCEL").status, 200);
+    assert_eq!(call.last("INVITE").status, 487);
+    call.send("ACK");
+    wait_for("the certificate", TIMEOUT, || {
+        (world.send(&request).header("X-Fetched") == "1").then_some(())
+    });
+    assert!(!world.kamailio.log().contains("CRITICAL"), "{}", world.kamailio.log());
+    world.kamailio.assert_alive(&processes);
+}
+
+#[test]
+fn tm_may_give_up_before_the_certificate_comes() {
+    let cfg = Cfg::new(Module::Ours).line("modparam(\"tm\", \"fr_timer\", 300)");
+    let mut world = World::with(cfg);
+    let processes = world.kamailio.processes();
+    let request = world.invite("/slow.pem", slow(2 * SOON));
+    assert_eq!(world.send(&request).status, 408);
+    wait_for("the certificate", 2 * TIMEOUT, || {
+        (world.send(&request).header("X-Fetched") == "1").then_some(())
+    });
+    world.kamailio.assert_alive(&processes);
+}
+
+#[test]
+fn kamailio_stops_while_calls_wait() {
+    let world = World::new();
+    let request = world.invite("/silent.pem", |_| Answer::Silent);
+    let calls: Vec<_> =
+        (0..50).map(|_| UdpCall::new(world.kamailio.port, request.clone())).collect();
+    for call in &calls {
+        call.send("INVITE");
+        assert_eq!(call.next(SOON).expect("100").status, 100);
+    }
+    let begun = Instant::now();
+    let log = world.kamailio.stop();
+    assert!(begun.elapsed() < 5 * SOON, "it took {:?}", begun.elapsed());
+    assert!(!log.contains("CRITICAL") && !log.contains("BUG"), "{log}");
+}
+
+/// 2 workers, 1,000 calls, each of which waits two seconds for its certificate: 50 certificates of
+/// one host after the other's, so that none waits for another's place.
+#[test]
+fn a_thousand_calls_that_wait_cost_no_worker() {
+    const CALLS: usize = 1000;
+    const HOSTS: usize = 50;
+    let wait = 2 * SOON;
+    let mut world = World::with(Cfg::new(Module::Ours).workers(2));
+    let processes = world.kamailio.processes();
+    let hosts: Vec<_> = (0..HOSTS).map(|_| Http::start()).collect();
+    let requests: Vec<_> = hosts
+        .into_iter()
+        .map(|host| {
+            let old = std::mem::replace(&mut world.http, host);
+            let request = world.invite("/slow.pem", slow(wait));
+            (request, std::mem::replace(&mut world.http, old))
+        })
+        .collect();
+    let begun = Instant::now();
+    let calls: Vec<_> = (0..CALLS)
+        .map(|n| {
+            let call = UdpCall::new(world.kamailio.port, requests[n % HOSTS].0.clone());
+            call.send("INVITE");
+            // Kamailio's socket takes no thousand messages at once.
+            assert_eq!(call.next(TIMEOUT).expect("100").status, 100, "call {n}");
+            call
+        })
+        .collect();
+    let sent = begun.elapsed();
+    for (n, call) in calls.iter().enumerate() {
+        let reply = call.last("INVITE");
+        assert_eq!(reply.number("X-Code"), 1, "call {n}: {reply:?}");
+        call.send("ACK");
+    }
+    let took = begun.elapsed();
+    println!("sent in {sent:?}, all answered in {took:?}");
+    assert!(took > wait && took < Duration::from_secs(5), "sent {sent:?}, answered {took:?}");
+    for (_, host) in &requests {
+        assert_eq!(host.count("/slow.pem"), 1);
+    }
+    world.kamailio.assert_alive(&processes);
+}
+
+const LUA: &str = r#"
+function ksr_request_route()
+    if KSR.is_method("OPTIONS") then KSR.sl.sl_send_reply(200, "OK") return end
+    if KSR.secsipid.secsipid_fetch_async("ksr_checked") == 0 then return end
+    KSR.hdr.append_to_reply("X-Fetched: 1\r\n")
+    ksr_checked()
+end
+function ksr_checked()
+    local code = KSR.secsipid.secsipid_check_identity("")
+    KSR.hdr.append_to_reply("X-Code: " .. code .. "\r\n")
+    KSR.sl.send_reply(200, "OK")
+end
+"#;
+
+const PYTHON: &str = r#"
+import KSR
+
+def mod_init():
+    return Script()
+
+class Script:
+    def child_init(self, rank):
+        return 0
+
+    def ksr_request_route(self, msg):
+        if KSR.is_method("OPTIONS"):
+            KSR.sl.sl_send_reply(200, "OK")
+            return 1
+        if KSR.secsipid.secsipid_fetch_async("ksr_checked") == 0:
+            return 1
+        KSR.hdr.append_to_reply("X-Fetched: 1\r\n")
+        return self.ksr_checked(msg)
+
+    def ksr_checked(self, msg):
+        code = KSR.secsipid.secsipid_check_identity("")
+        KSR.hdr.append_to_reply(f"X-Code: {code}\r\n")
+        KSR.sl.send_reply(200, "OK")
+        return 1
+"#;
+
+#[test]
+fn kemi_scripts_go_on_in_a_function() {
+    for (module, engine, name, text) in
+        [("app_lua", "lua", "stir.lua", LUA), ("app_python3", "python", "stir.py", PYTHON)]
+    {
+        let folder = support::Folder::new();
+        let script = folder.write(name, text);
+        let load = format!("modparam(\"{module}\", \"load\", \"{script}\")");
+        let cfg = Cfg::new(Module::Ours).tm().load(module).line(&load);
+        let cfg = cfg.param("timeout", 3).routes(&format!("cfgengine \"{engine}\"\n"));
+        let mut world =
+            World { lab: Lab::new(), http: Http::start(), kamailio: Kamailio::start(&cfg) };
+        let processes = world.kamailio.processes();
+        let request = world.invite("/slow.pem", slow(SOON / 2));
+        for fetched in ["", "1"] {
+            let reply = world.send(&request);
+            assert_eq!(reply.number("X-Code"), 1, "{engine}: {reply:?}");
+            assert_eq!(reply.header("X-Fetched"), fetched, "{engine}: {reply:?}");
+        }
+        world.kamailio.assert_alive(&processes);
+    }
+}
+
+#[test]
+fn what_it_needs_is_said_at_start() {
+    let cfg = || Cfg::new(Module::Ours).routes(ROUTES);
+    for (cfg, says) in [
+        // Without tm nothing of tm is in the script either.
+        (
+            Cfg::new(Module::Ours)
+                .routes("request_route { secsipid_fetch_async(\"X\"); }\nroute[X] { exit; }\n"),
+            "needs the tm module",
+        ),
+        (cfg().tm().param("fetchers", 0), "needs modparam fetchers and async_workers"),
+        (cfg().tm().param("async_workers", 0), "needs modparam fetchers and async_workers"),
+        (cfg().tm().param("async_workers", 65), "async_workers 65 is not from 0 to 64"),
+        (
+            cfg().tm().routes("request_route { secsipid_fetch_async(\"ELSEWHERE\"); }\n"),
+            "names a route that is not there: route[ELSEWHERE]",
+        ),
+    ] {
+        let log = Kamailio::refused(&cfg);
+        assert!(log.contains(says), "{says}: {log}");
+    }
+}
