@@ -155,6 +155,6 @@ pub fn failed(status: StatusCode, error: &Error) -> Answer {
     json_body(status, &json!({"error": error}))
 }
 
-fn json_body(status: StatusCode, value: &Value) -> Answer {
+pub(super) fn json_body(status: StatusCode, value: &Value) -> Answer {
     body(status, "application/json", format!("{value}\n"))
 }
