@@ -18,7 +18,7 @@ PACKAGES := kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python
 	kamailio-secsipid-modules libsecsipid-dev secsipidx \
 	gcc g++ binutils pkgconf libc6-dev libclang-dev dpkg-dev ca-certificates openssl procps \
 	sip-tester mmdebstrap valgrind python3-venv redis-server \
-	chromium chromium-driver
+	chromium chromium-driver tcpdump
 
 .PHONY: help
 help:

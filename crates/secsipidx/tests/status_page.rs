@@ -77,6 +77,13 @@ fn a_person_reads_counters_and_has_a_header_inspected() {
     browser.type_into("#text", CTRL_ENTER);
     browser.wait_text("#summary", "Not valid.");
     assert!(browser.text("#result h3").starts_with("Not valid (-231): "));
+
+    // More than one message may have.
+    let many: String = (0..12).map(|n| format!("y: {n}.b.c\n")).collect();
+    browser.script(&format!("document.getElementById('text').value = {many:?}"));
+    browser.click("#inspect button");
+    browser
+        .wait_text("#summary", "10 Identity headers, 0 of them valid. 2 more were not looked at.");
     assert_eq!(browser.complaints(), [""; 0]);
 }
 

@@ -142,8 +142,8 @@ fn schemas() -> Value {
             "properties": {"text": {"type": "string", "description": "An Identity header or a SIP message"}},
         },
         "InspectAnswer": {
-            "type": "object", "required": ["identities"],
-            "properties": {"identities": {"type": "array", "items": {
+            "type": "object", "required": ["identities", "left_out"],
+            "properties": {"left_out": {"type": "integer", "description": "Header fields over the limit"}, "identities": {"type": "array", "items": {
                 "type": "object", "required": ["rules", "verdict", "certificates"],
                 "properties": {
                     "rules": {"type": "array", "items": {

@@ -183,11 +183,11 @@ async function inspect(event) {
     });
     const text = await reply.text();
     if (!reply.ok) throw new Error(`it answered ${reply.status}: ${text.trim()}`);
-    const all = JSON.parse(text).identities;
+    const { identities: all, left_out: more } = JSON.parse(text);
     const valid = all.filter((one) => one.verdict.valid).length;
     summary.textContent = all.length === 0 ? "There is no Identity header in it."
       : all.length === 1 ? (valid ? "Valid." : "Not valid.")
-        : `${all.length} Identity headers, ${valid} of them valid.`;
+        : `${all.length} Identity headers, ${valid} of them valid.${more ? ` ${more} more were not looked at.` : ""}`;
     byId("result").replaceChildren(...all.map((one, n) => inspection(one, all.length > 1 ? `${n + 1}. ` : "")));
   } catch (error) {
     summary.textContent = `It could not be inspected: ${error.message}`;
