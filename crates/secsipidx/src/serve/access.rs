@@ -60,13 +60,12 @@ impl Access {
         if self.has_token(headers) {
             return None;
         }
-        let needs = self.needs(entry);
-        if needs == Needs::Loopback || entry.certified == Some(true) {
+        let why = match self.needs(entry) {
             // A browser shows its user's certificate, and reaches loopback, for any page that asks.
-            let refused = "signing is not for pages in a browser";
-            return headers.contains_key(header::ORIGIN).then(|| forbidden(refused));
-        }
-        let why = match needs {
+            needs if needs == Needs::Loopback || entry.certified == Some(true) => {
+                let refused = || forbidden("signing is not for pages in a browser");
+                return headers.contains_key(header::ORIGIN).then(refused);
+            }
             Needs::Either => {
                 "signing needs the bearer token (Authorization: Bearer …), or a client certificate of an authority in https.client_ca"
             }
@@ -74,7 +73,7 @@ impl Access {
             Needs::Certificate => {
                 "signing needs a client certificate: show one of an authority in https.client_ca (curl --cert FILE --key FILE)"
             }
-            Needs::Loopback | Needs::Impossible => {
+            _ => {
                 "signing is closed: set sign.token_file or https.client_ca, or listen on an address of loopback"
             }
         };

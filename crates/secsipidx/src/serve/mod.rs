@@ -104,7 +104,7 @@ async fn serve_until_stopped(settings: Settings) -> Result<()> {
                 "{name} on {address} does not sign: neither sign.token_file nor https.client_ca is set"
             );
         }
-        app.status.listens(name, address, entry);
+        app.listens(name, address, entry);
         let server = Server {
             app: Arc::clone(&app),
             entry,

@@ -8,7 +8,7 @@ use crate::inspect::cert::{CertView, utc};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use stir::{Cached, Clock, Config, SystemClock};
 
@@ -20,7 +20,7 @@ const SOON: i64 = 86_400;
 /// What only the running service knows.
 pub struct Status {
     start: Instant,
-    listeners: Mutex<Vec<(&'static str, SocketAddr, Entry)>>,
+    listeners: Mutex<Vec<Value>>,
 }
 
 impl Default for Status {
@@ -30,34 +30,26 @@ impl Default for Status {
 }
 
 impl Status {
-    /// A listener (`HTTP` or `HTTPS`) is bound to this address.
-    pub fn listens(&self, name: &'static str, address: SocketAddr, entry: Entry) {
-        self.lock().push((name, address, entry));
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(&'static str, SocketAddr, Entry)>> {
+    fn listeners(&self) -> MutexGuard<'_, Vec<Value>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl App {
+    /// A listener (`HTTP` or `HTTPS`) is bound to this address.
+    pub(super) fn listens(&self, name: &str, address: SocketAddr, entry: Entry) {
+        let signing = signing(self.access.needs(entry), self.settings.sign.key.is_empty());
+        self.status.listeners().push(json!({
+            "name": name,
+            "address": address.to_string(),
+            "signing": signing,
+        }));
+    }
+
     /// `GET /v1/status`
     pub(super) fn status(&self) -> Answer {
         let now = SystemClock.now();
-        let uptime = self.status.start.elapsed().as_secs();
         let (sign, check) = (&self.settings.sign, &self.settings.check);
-        let listeners: Vec<_> = self
-            .status
-            .lock()
-            .iter()
-            .map(|(name, address, entry)| {
-                json!({
-                    "name": name,
-                    "address": address.to_string(),
-                    "signing": signing(self.access.needs(*entry), sign.key.is_empty()),
-                })
-            })
-            .collect();
         let path = |path: &std::path::Path| set(&path.to_string_lossy());
         let cached = self.verifier.cached();
         let certificates: Vec<_> =
@@ -65,8 +57,8 @@ impl App {
         let status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "now": utc(now),
-            "uptime": uptime,
-            "listeners": listeners,
+            "uptime": self.status.start.elapsed().as_secs(),
+            "listeners": *self.status.listeners(),
             "sign": {"on": !sign.key.is_empty(), "x5u": set(&sign.x5u)},
             "check": {
                 "key": set(&without_user(&check.key)),
