@@ -22,6 +22,8 @@ type Stamp = [Option<(SystemTime, u64)>; 3];
 /// The certificates in use: the service's own, and whose clients may show one.
 pub struct Current {
     settings: Https,
+    /// Of the files that were read first.
+    first: Stamp,
     config: RwLock<Arc<ServerConfig>>,
 }
 
@@ -31,8 +33,10 @@ impl Current {
     /// # Errors
     /// What is wrong with them.
     pub fn new(settings: &Https) -> Result<Arc<Self>> {
+        // Taken before the files are read: a change in between shows at the first look.
+        let first = stamp(settings);
         let config = RwLock::new(Arc::new(read(settings)?));
-        Ok(Arc::new(Self { settings: settings.clone(), config }))
+        Ok(Arc::new(Self { settings: settings.clone(), first, config }))
     }
 
     /// Whether a client may show a certificate.
@@ -49,10 +53,10 @@ impl Current {
     /// use. Sessions of before are not resumed: they would bring a client's certificate with them
     /// that was judged by another file.
     pub async fn watch(self: Arc<Self>) {
-        let mut seen = self.stamp();
+        let mut seen = self.first;
         loop {
             tokio::time::sleep(LOOK).await;
-            let stamp = self.stamp();
+            let stamp = stamp(&self.settings);
             if stamp == seen {
                 continue;
             }
@@ -66,14 +70,14 @@ impl Current {
             seen = stamp;
         }
     }
+}
 
-    fn stamp(&self) -> Stamp {
-        let Https { certificate, key, client_ca, .. } = &self.settings;
-        [Some(certificate), Some(key), client_ca.as_ref()].map(|path| {
-            let metadata = std::fs::metadata(path?).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        })
-    }
+fn stamp(settings: &Https) -> Stamp {
+    let Https { certificate, key, client_ca, .. } = settings;
+    [Some(certificate), Some(key), client_ca.as_ref()].map(|path| {
+        let metadata = std::fs::metadata(path?).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    })
 }
 
 fn read(settings: &Https) -> Result<ServerConfig> {
