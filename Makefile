@@ -17,7 +17,8 @@ TOOL := $(TARGET)/release/secsipidx
 PACKAGES := kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python3-modules \
 	kamailio-secsipid-modules libsecsipid-dev secsipidx \
 	gcc g++ binutils pkgconf libc6-dev libclang-dev dpkg-dev ca-certificates openssl procps \
-	sip-tester mmdebstrap valgrind python3-venv redis-server
+	sip-tester mmdebstrap valgrind python3-venv redis-server \
+	chromium chromium-driver tcpdump
 
 .PHONY: help
 help:

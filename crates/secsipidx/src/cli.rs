@@ -48,6 +48,16 @@ pub enum Command {
     Fetch(Fetch),
     /// Run the HTTP(S) service
     Serve(Serve),
+    /// Measure how many calls this machine signs and checks, or a service that runs
+    #[command(after_help = "\
+Examples:
+  secsipidx bench
+  secsipidx bench --url http://127.0.0.1:8090 --seconds 10 --connections 32
+
+What is measured: an ES256 signature and verification as the library does them, a call signed and one \
+checked with keys that are in memory; on one thread, and on as many as there are CPUs. With --url, \
+/v1/sign-csv and /v1/check, asked from one thread of this machine.")]
+    Bench(Bench),
     /// Print completions for a shell
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -270,4 +280,24 @@ pub struct Serve {
     /// Check the configuration and say what is wrong with it; serve nothing
     #[arg(long)]
     pub check: bool,
+}
+
+/// `bench`
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// Seconds that it takes
+    #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=120))]
+    pub seconds: u32,
+    /// Measure the service at this http:// URL instead
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Connections to the service, each with one request at a time
+    #[arg(long, default_value_t = 8, requires = "url", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub connections: u32,
+    /// File with the bearer token of the service
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub token_file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }

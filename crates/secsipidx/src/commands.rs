@@ -43,8 +43,7 @@ pub fn check(args: &Check) -> Result<ExitCode> {
     let config = args.trust.config()?;
     let source = Source::read(&args.input)?;
     let key = args.key.as_deref().map_or(PublicKey::Info, PublicKey::Location);
-    let identities = source.identities.iter().map(String::as_str);
-    let report = Verifier::new(&config).check(identities, key, CheckOptions::default());
+    let report = Verifier::new(&config).check(source.identities(), key, CheckOptions::default());
     let verdict = Verdict::new(&report.result);
     let printed = if args.json {
         output::print(&format!("{}\n", report_json(&report)))
@@ -83,7 +82,8 @@ pub fn report_json(report: &stir::Report) -> serde_json::Value {
 pub fn inspect(args: &Check) -> Result<ExitCode> {
     let config = args.trust.config()?;
     let inspector = Inspector::new(&config, Arc::new(Verifier::new(&config)));
-    let all = inspector.inspect(&Source::read(&args.input)?, args.key.as_deref());
+    // All of a capture: who runs this may have so much downloaded.
+    let all = inspector.inspect(&Source::read(&args.input)?, args.key.as_deref(), usize::MAX);
     let printed = if args.json {
         output::print(&format!("{:#}\n", json!(all)))
     } else {

@@ -4,6 +4,7 @@
 //! name ([`stock`]).
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
 mod commands;
 mod input;
@@ -38,6 +39,7 @@ fn run(command: &Command) -> ExitCode {
         Command::Ca(args) => lab::ca(args),
         Command::Fetch(args) => commands::fetch(args),
         Command::Serve(args) => serve::serve(args),
+        Command::Bench(args) => bench::bench(args),
         Command::Completions { shell } => Ok(commands::completions(*shell)),
         Command::Man { folder } => commands::man(folder.as_deref()),
     };

@@ -3,16 +3,20 @@
 use crate::input;
 use stir::{Code, Error, Result, tn};
 
-/// What an input holds.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Source {
-    /// Values of the Identity header fields.
-    pub identities: Vec<String>,
+/// An Identity header field, and what the message around it says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The field's value.
+    pub identity: String,
     /// Telephone number in P-Asserted-Identity or else From, if there is a message.
     pub caller: Option<String>,
     /// Telephone number in To.
     pub called: Option<String>,
 }
+
+/// What an input holds: one message, or the many of a capture.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Source(pub Vec<Found>);
 
 impl Source {
     /// Reads a file, standard input (`-`), or the text itself, which has a token in it.
@@ -23,7 +27,7 @@ impl Source {
         let is_text = input.contains("eyJ") || input.contains(['\n', ';']);
         let text = if is_text { input.to_owned() } else { input::read(input)? };
         let source = Self::parse(&text);
-        if source.identities.is_empty() {
+        if source.0.is_empty() {
             return Err(Error::new(
                 Code::IdentityEmpty,
                 "there is no Identity header in the input: give its value, or a SIP message",
@@ -32,37 +36,58 @@ impl Source {
         Ok(source)
     }
 
+    /// The values of the header fields.
+    pub fn identities(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|found| found.identity.as_str())
+    }
+
     /// Finds the header fields of a text. One without any is taken for a value itself, whose white
     /// space comes from a terminal's or a mail's line breaks.
     pub fn parse(text: &str) -> Self {
-        let mut source = Self::default();
-        let (mut from, mut asserted) = (None, None);
-        for (name, value) in fields(text) {
-            match name.as_str() {
-                "identity" | "y" => source.identities.push(value),
-                "from" | "f" => from = from.or_else(|| number(&value)),
-                "p-asserted-identity" => asserted = asserted.or_else(|| number(&value)),
-                "to" | "t" => source.called = source.called.take().or_else(|| number(&value)),
-                _ => {}
+        let mut all: Vec<Found> = Vec::new();
+        let mut addressed = false;
+        for fields in messages(text) {
+            let (mut from, mut asserted, mut called) = (None, None, None);
+            let mut identities = Vec::new();
+            for (name, value) in fields {
+                match name.as_str() {
+                    "identity" | "y" => identities.push(value),
+                    "from" | "f" => from = from.or_else(|| number(&value)),
+                    "p-asserted-identity" => asserted = asserted.or_else(|| number(&value)),
+                    "to" | "t" => called = called.or_else(|| number(&value)),
+                    _ => {}
+                }
+            }
+            let caller = asserted.or(from);
+            addressed |= called.is_some();
+            for identity in identities {
+                let found = Found { identity, caller: caller.clone(), called: called.clone() };
+                // A capture has a message as often as it was sent, and tcpdump -v shows it twice.
+                if !all.contains(&found) {
+                    all.push(found);
+                }
             }
         }
-        source.caller = asserted.or(from);
-        if source.identities.is_empty() {
-            let value: String = text.split_whitespace().collect();
-            if value.contains('.') && source.called.is_none() {
-                source.identities.push(value);
-            }
+        let value: String = text.split_whitespace().collect();
+        if all.is_empty() && !addressed && value.contains('.') {
+            all.push(Found { identity: value, caller: None, called: None });
         }
-        source
+        Self(all)
     }
 }
 
-/// Header fields with the lines that they are folded over; names in lower case. Captures put their
-/// own columns before a line, so a name may follow white space.
-fn fields(text: &str) -> Vec<(String, String)> {
-    let mut fields: Vec<(String, String)> = Vec::new();
+/// The header fields of each message, with the lines that they are folded over; names in lower
+/// case. Captures put their own columns before a line, so a name may follow white space, and a
+/// message's first line the octets of other protocols.
+fn messages(text: &str) -> Vec<Vec<(String, String)>> {
+    let mut messages = vec![Vec::new()];
     for line in text.lines() {
         let bare = line.trim();
+        if bare.ends_with(" SIP/2.0") || bare.contains("SIP/2.0 ") {
+            messages.push(Vec::new());
+            continue;
+        }
+        let Some(fields) = messages.last_mut() else { continue };
         let field = bare.split_once(':').map(|(name, value)| (name.trim_end(), value.trim_start()));
         match field {
             Some((name, value))
@@ -82,7 +107,7 @@ fn fields(text: &str) -> Vec<(String, String)> {
             _ => fields.push((String::new(), String::new())),
         }
     }
-    fields
+    messages
 }
 
 /// The telephone number in an address, if it has one.
@@ -97,21 +122,26 @@ fn number(address: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn identities(text: &str) -> Vec<String> {
+        Source::parse(text).identities().map(ToOwned::to_owned).collect()
+    }
+
     #[test]
     fn headers_are_found_in_any_dress() {
         let message = "INVITE sip:+12025550100@b SIP/2.0\r\nFrom: \"x\" <sip:+12155550100@a;user=phone>;tag=1\r\nTo: <tel:+12025550100>\r\nIDENTITY : a.b.c\r\n ;info=<https://x/y>\r\ny: d.e.f;info=<z>\r\nContent-Length: 0\r\n\r\n";
-        let source = Source::parse(message);
-        assert_eq!(source.identities, ["a.b.c ;info=<https://x/y>", "d.e.f;info=<z>"]);
-        assert_eq!(source.caller.as_deref(), Some("12155550100"));
-        assert_eq!(source.called.as_deref(), Some("12025550100"));
+        assert_eq!(identities(message), ["a.b.c ;info=<https://x/y>", "d.e.f;info=<z>"]);
+        for found in Source::parse(message).0 {
+            assert_eq!(found.caller.as_deref(), Some("12155550100"));
+            assert_eq!(found.called.as_deref(), Some("12025550100"));
+        }
         // A capture's text: indented, with a line of its own in between.
         let capture =
             "15:00:00.000 IP a > b: SIP\n\t  Identity: a.b.c;info=<https://x/y>\n12:00\n  more";
-        assert_eq!(Source::parse(capture).identities, ["a.b.c;info=<https://x/y>"]);
+        assert_eq!(identities(capture), ["a.b.c;info=<https://x/y>"]);
         // A value alone, broken by a terminal.
-        let bare = Source::parse("eyJ\nhbGc.b.c;info=<https:\n//x/y>;alg=ES256\n");
-        assert_eq!(bare.identities, ["eyJhbGc.b.c;info=<https://x/y>;alg=ES256"]);
-        assert!(Source::parse("INVITE sip:a SIP/2.0\nTo: <sip:1@a>\n").identities.is_empty());
-        assert!(Source::parse("").identities.is_empty());
+        let bare = "eyJ\nhbGc.b.c;info=<https:\n//x/y>;alg=ES256\n";
+        assert_eq!(identities(bare), ["eyJhbGc.b.c;info=<https://x/y>;alg=ES256"]);
+        assert!(identities("INVITE sip:a SIP/2.0\nTo: <sip:1@a>\n").is_empty());
+        assert!(identities("").is_empty());
     }
 }

@@ -224,8 +224,19 @@ fn fetch_says_why_a_certificate_can_not_be_had() {
 #[test]
 fn help_completions_and_man_pages_name_every_subcommand() {
     let folder = Folder::new();
-    let subcommands =
-        ["sign", "check", "inspect", "keygen", "csr", "ca", "fetch", "serve", "completions", "man"];
+    let subcommands = [
+        "sign",
+        "check",
+        "inspect",
+        "keygen",
+        "csr",
+        "ca",
+        "fetch",
+        "serve",
+        "bench",
+        "completions",
+        "man",
+    ];
     folder.out(&format!("man {}", folder.0.display()));
     for text in [
         folder.out("help"),

@@ -71,7 +71,8 @@ fn wrong_requests_are_refused_with_a_reason() {
         ("/v1/inspect", r#"{"text":1}"#, 400, "string"),
         ("/v1/check", "junk", 500, "FAILED"),
         ("/healthz", "", 405, "method"),
-        ("/", "", 404, "openapi.json"),
+        ("/", "", 405, "method"),
+        ("/none", "", 404, "openapi.json"),
     ] {
         let reply = service.post(path, body);
         assert_eq!(reply.status, status, "{path} {body}: {reply:?}");
@@ -269,6 +270,7 @@ fn a_wrong_configuration_is_refused_by_name() {
     let files = [
         ("/etc/secsipidx/tls.pem", "lab/spc-1234.pem"),
         ("/etc/secsipidx/tls-key.pem", "lab/spc-1234-key.pem"),
+        ("/etc/secsipidx/clients.pem", "lab/root.pem"),
         ("/etc/secsipidx/key.pem", "lab/spc-1234-key.pem"),
         ("/etc/secsipidx/token", "token"),
         ("/srv/secsipidx", "lab"),

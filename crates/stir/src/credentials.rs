@@ -35,6 +35,17 @@ struct Downloaded {
     until: i64,
 }
 
+/// A public key or certificate that is in memory.
+#[derive(Clone, Debug)]
+pub struct Cached {
+    /// The URL it was downloaded from, or the path of its file.
+    pub location: String,
+    /// What is there. It was read, which does not say that a trust anchor vouches for it.
+    pub credential: Arc<Credential>,
+    /// Until when it is used (Unix seconds); `None` for a file, which is used until it changes.
+    pub until: Option<i64>,
+}
+
 /// Where verifying keys come from.
 pub(crate) struct Credentials {
     trust: Trust,
@@ -117,6 +128,25 @@ impl Credentials {
             self.keep(url, &fetched, &vouched, now);
         }
         Ok(fetched.body)
+    }
+
+    /// What is in memory by URL and by path, the latest used first.
+    pub(crate) fn cached(&self, now: i64) -> Vec<Cached> {
+        let mut all: Vec<_> = lock(&self.downloads)
+            .iter()
+            .filter(|(_, found)| now < found.until)
+            .map(|(url, found)| Cached {
+                location: url.clone(),
+                credential: Arc::clone(&found.vouched.credential),
+                until: Some(found.until),
+            })
+            .collect();
+        all.extend(self.files.all().into_iter().map(|(location, vouched)| Cached {
+            location,
+            credential: Arc::clone(&vouched.credential),
+            until: None,
+        }));
+        all
     }
 
     fn load(&self, url: &str, now: i64) -> Result<Arc<Vouched>> {

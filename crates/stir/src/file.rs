@@ -70,6 +70,11 @@ impl<T> Files<T> {
         Ok(value)
     }
 
+    /// What is remembered, the latest used first.
+    pub(crate) fn all(&self) -> Vec<(String, Arc<T>)> {
+        self.lock().iter().map(|(path, (_, value))| (path.clone(), Arc::clone(value))).collect()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<String, (Stamp, Arc<T>)>> {
         self.parsed.lock().unwrap_or_else(PoisonError::into_inner)
     }

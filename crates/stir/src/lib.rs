@@ -38,6 +38,7 @@ mod x5u;
 pub use cert_verify::CertVerify;
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
+pub use credentials::Cached;
 pub use error::{Code, Error, Result};
 pub use fetch::{Fetch, Fetched, HttpFetcher};
 pub use outcome::{Response, Step, Verstat};

@@ -9,7 +9,7 @@ pub use service::SipCall;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::credentials::Credentials;
+use crate::credentials::{Cached, Credentials};
 use crate::error::{Code, Error, Result};
 use crate::fetch::{Fetch, HttpFetcher};
 use crate::identity::Identity;
@@ -131,6 +131,12 @@ impl Verifier {
     /// The codes of HTTP.
     pub fn get_url(&self, url: &str) -> Result<Vec<u8>> {
         self.credentials.text(url, self.clock.now())
+    }
+
+    /// The public keys and certificates that are in memory by URL and by path, at most
+    /// [`Config::cache_size`] of the former; for people and programs that watch.
+    pub fn cached(&self) -> Vec<Cached> {
+        self.credentials.cached(self.clock.now())
     }
 
     fn check_one(&self, value: &str, key: PublicKey<'_>, options: CheckOptions) -> Report {

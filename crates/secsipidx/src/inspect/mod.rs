@@ -4,7 +4,7 @@
 pub mod cert;
 pub mod text;
 
-use crate::source::Source;
+use crate::source::{Found, Source};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cert::{CertView, utc};
@@ -105,17 +105,13 @@ impl Inspector {
         Self { config: config.clone(), verifier, trust: Trust::new(config) }
     }
 
-    /// All header fields of a source.
-    pub fn inspect(&self, source: &Source, key: Option<&str>) -> Vec<Inspection> {
-        source
-            .identities
-            .iter()
-            .take(stir::MAX_IDENTITIES)
-            .map(|value| self.one(value, source, key))
-            .collect()
+    /// The header fields of a source, at most so many of them.
+    pub fn inspect(&self, source: &Source, key: Option<&str>, most: usize) -> Vec<Inspection> {
+        source.0.iter().take(most).map(|found| self.one(found, key)).collect()
     }
 
-    fn one(&self, value: &str, source: &Source, key: Option<&str>) -> Inspection {
+    fn one(&self, found: &Found, key: Option<&str>) -> Inspection {
+        let value = found.identity.as_str();
         let location = key.map_or(PublicKey::Info, PublicKey::Location);
         let report = self.verifier.check([value], location, CheckOptions::default());
         let mut inspection = Inspection {
@@ -132,7 +128,7 @@ impl Inspector {
         };
         let mut rules = Rules(Vec::new());
         match Identity::parse(value) {
-            Ok(identity) => self.parts(&identity, source, key, &mut inspection, &mut rules),
+            Ok(identity) => self.parts(&identity, found, key, &mut inspection, &mut rules),
             Err(e) => rules.fail("form: token;info=<URL>", &e),
         }
         inspection.rules = rules.0;
@@ -142,7 +138,7 @@ impl Inspector {
     fn parts(
         &self,
         identity: &Identity<'_>,
-        source: &Source,
+        found: &Found,
         key: Option<&str>,
         inspection: &mut Inspection,
         rules: &mut Rules,
@@ -178,7 +174,7 @@ impl Inspector {
                 rules.pass("claims: attest, orig, dest, iat, origid", "");
                 inspection.signed_at = Some(utc(claims.iat));
                 self.freshness(claims.iat, rules);
-                numbers(&claims, source, rules);
+                numbers(&claims, found, rules);
             }
             Err(e) => rules.fail("claims: attest, orig, dest, iat, origid", &e),
         }
@@ -254,12 +250,12 @@ impl Inspector {
 }
 
 /// Compares the claims with the message they came in.
-fn numbers(claims: &Claims, source: &Source, rules: &mut Rules) {
-    if let Some(caller) = &source.caller {
+fn numbers(claims: &Claims, found: &Found, rules: &mut Rules) {
+    if let Some(caller) = &found.caller {
         let text = format!("{} and {caller}", claims.orig);
         rules.is("orig is who P-Asserted-Identity or From says", claims.orig == *caller, &text);
     }
-    if let Some(called) = &source.called {
+    if let Some(called) = &found.called {
         let text = format!("{} and {called}", claims.dest.join(", "));
         rules.is("dest is who To says", claims.dest.contains(called), &text);
     }

@@ -3,6 +3,7 @@
 use super::cert::CertView;
 use super::{Inspection, Outcome, Rule, Verdict};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::io::IsTerminal;
 
@@ -11,9 +12,11 @@ use std::io::IsTerminal;
 pub struct Style(bool);
 
 impl Style {
-    /// Colour on a terminal, unless NO_COLOR is set (no-color.org).
+    /// Colour on a terminal that has any, unless NO_COLOR is set (no-color.org).
     pub fn detect() -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is = |name, what: fn(&OsStr) -> bool| std::env::var_os(name).is_some_and(|v| what(&v));
+        let refused =
+            is("NO_COLOR", |value| !value.is_empty()) || is("TERM", |value| value == "dumb");
         Self(std::io::stdout().is_terminal() && !refused)
     }
 

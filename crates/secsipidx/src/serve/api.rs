@@ -101,8 +101,10 @@ impl App {
         };
         let source = Source::parse(&request.text);
         let key = &self.settings.check.key;
-        let all = self.inspector.inspect(&source, Some(key.as_str()).filter(|key| !key.is_empty()));
-        json_body(StatusCode::OK, &json!({"identities": all}))
+        let key = Some(key.as_str()).filter(|key| !key.is_empty());
+        let all = self.inspector.inspect(&source, key, stir::MAX_IDENTITIES);
+        let left_out = source.0.len() - all.len();
+        json_body(StatusCode::OK, &json!({"identities": all, "left_out": left_out}))
     }
 
     fn sign(&self, call: &Call<'_>) -> Result<String> {
@@ -155,6 +157,6 @@ pub fn failed(status: StatusCode, error: &Error) -> Answer {
     json_body(status, &json!({"error": error}))
 }
 
-fn json_body(status: StatusCode, value: &Value) -> Answer {
+pub(super) fn json_body(status: StatusCode, value: &Value) -> Answer {
     body(status, "application/json", format!("{value}\n"))
 }

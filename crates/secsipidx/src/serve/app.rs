@@ -1,10 +1,13 @@
 //! What each path does.
 
+use super::access::{Access, Entry};
 use super::api;
 use super::metrics::Metrics;
 use super::openapi;
+use super::page;
 use super::public::{Folder, Refusal, content_type};
 use super::settings::Settings;
+use super::status::Status;
 use crate::inspect::Inspector;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -27,19 +30,13 @@ pub struct App {
     pub(super) verifier: Arc<Verifier>,
     pub(super) inspector: Inspector,
     pub(super) metrics: Metrics,
-    token: Option<String>,
+    pub(super) access: Access,
+    pub(super) status: Status,
     public: Option<Folder>,
     requests: Arc<Semaphore>,
     draining: AtomicBool,
     /// Whether checking never downloads: its key is a file.
     local_key: bool,
-}
-
-/// Where a request came in.
-#[derive(Clone, Copy)]
-pub struct Entry {
-    /// Whether the address that was bound is one of loopback.
-    pub loopback: bool,
 }
 
 impl App {
@@ -64,7 +61,8 @@ impl App {
             inspector: Inspector::new(&config, Arc::clone(&verifier)),
             verifier,
             metrics: Metrics::default(),
-            token: settings.token()?,
+            access: Access::new(settings.token()?),
+            status: Status::default(),
             public: public.transpose()?,
             requests: Arc::new(Semaphore::new(settings.limits.requests)),
             draining: AtomicBool::new(false),
@@ -83,7 +81,7 @@ impl App {
     /// Answers a request.
     pub async fn handle(self: Arc<Self>, entry: Entry, request: Request<Incoming>) -> Answer {
         let start = Instant::now();
-        let path = known(request.uri().path());
+        let path = known(request.uri().path(), entry);
         let answer = self.route(path, entry, request).await;
         let status = answer.status().as_u16();
         self.metrics.request(path, status, start.elapsed());
@@ -127,6 +125,8 @@ impl App {
                     self.metrics.render(busy),
                 );
             }
+            "/" => return page::answer(),
+            "/v1/status" => return self.status(),
             "/openapi.json" => {
                 return body(StatusCode::OK, "application/json", openapi::document());
             }
@@ -144,7 +144,7 @@ impl App {
             return answer;
         };
         if matches!(path, "/v1/sign" | "/v1/sign-csv")
-            && let Some(refused) = self.refuses_to_sign(entry, &request)
+            && let Some(refused) = self.access.refuses(entry, request.headers())
         {
             return refused;
         }
@@ -205,34 +205,6 @@ impl App {
         }
     }
 
-    /// Why this request may not have a call signed. It may with the token, or, without one, over
-    /// loopback and not from a page in a browser.
-    fn refuses_to_sign(&self, entry: Entry, request: &Request<Incoming>) -> Option<Answer> {
-        let refused = |status, why: &str| api::failed(status, &Error::new(Code::Generic, why));
-        match &self.token {
-            Some(token) => {
-                let given = request.headers().get(header::AUTHORIZATION);
-                let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-                if given.is_some_and(|given| same(given, token.as_bytes())) {
-                    return None;
-                }
-                let mut answer =
-                    refused(StatusCode::UNAUTHORIZED, "signing needs the bearer token");
-                let bearer = HeaderValue::from_static("Bearer");
-                answer.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
-                Some(answer)
-            }
-            None if !entry.loopback => Some(refused(
-                StatusCode::FORBIDDEN,
-                "signing is closed: set sign.token_file, or listen on an address of loopback",
-            )),
-            None if request.headers().contains_key(header::ORIGIN) => {
-                Some(refused(StatusCode::FORBIDDEN, "signing is not for pages in a browser"))
-            }
-            None => None,
-        }
-    }
-
     fn public_file(&self, path: &str) -> Answer {
         let Some(folder) = &self.public else {
             return text(StatusCode::NOT_FOUND, "no folder is served (public.folder, -http-dir)\n");
@@ -254,7 +226,7 @@ const PUB: &str = "/v1/pub/";
 const OTHER: &str = "other";
 
 /// The path as one of a fixed list.
-fn known(path: &str) -> &'static str {
+fn known(path: &str, entry: Entry) -> &'static str {
     const PATHS: [&str; 9] = [
         "/v1/check",
         "/v1/sign-csv",
@@ -269,7 +241,8 @@ fn known(path: &str) -> &'static str {
     if path.starts_with(PUB) {
         return PUB;
     }
-    PATHS.into_iter().find(|known| *known == path).unwrap_or(OTHER)
+    let status = ["/", "/v1/status"].into_iter().filter(|_| entry.status_page);
+    PATHS.into_iter().chain(status).find(|known| *known == path).unwrap_or(OTHER)
 }
 
 async fn read_body(request: Request<Incoming>, limit: usize) -> std::result::Result<Bytes, Answer> {
@@ -299,11 +272,6 @@ async fn blocking(
         log::error!("a request failed inside: {e}");
         text(StatusCode::INTERNAL_SERVER_ERROR, "it failed inside: the log says more\n")
     })
-}
-
-/// Compares in a time that does not tell where they differ.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
 /// Plain text.

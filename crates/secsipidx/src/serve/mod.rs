@@ -1,20 +1,24 @@
 //! The HTTP(S) service: listeners, their connections, start and stop.
 
+mod access;
 mod api;
 mod app;
 mod logging;
 mod metrics;
 mod notify;
 mod openapi;
+mod page;
 mod public;
 mod settings;
+mod status;
 mod tls;
 
 pub use settings::{Check, Http, Https, Limits, Log, Public, Settings, Sign};
 
 use crate::cli;
 use crate::output;
-use app::{App, Entry};
+use access::{Entry, Needs};
+use app::App;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -43,6 +47,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 pub fn serve(args: &cli::Serve) -> Result<ExitCode> {
     let settings = Settings::read(&args.config)?;
     if args.check {
+        settings.https.as_ref().map(tls::Current::new).transpose()?;
         App::new(settings)?;
         return Ok(output::print("the configuration can be used\n"));
     }
@@ -76,28 +81,33 @@ async fn serve_until_stopped(settings: Settings) -> Result<()> {
     let graceful = Arc::new(GracefulShutdown::new());
     let mut listeners = Vec::new();
     if let Some(http) = &app.settings.http {
-        listeners.push((bind(&http.listen).await?, None, "HTTP"));
+        listeners.push((bind(&http.listen).await?, None, "HTTP", http.status_page));
     }
     if let Some(https) = &app.settings.https {
         let current = tls::Current::new(https)?;
-        let acceptor = current.acceptor()?;
-        tokio::spawn(current.watch());
-        listeners.push((bind(&https.listen).await?, Some(acceptor), "HTTPS"));
+        tokio::spawn(Arc::clone(&current).watch());
+        listeners.push((bind(&https.listen).await?, Some(current), "HTTPS", https.status_page));
     }
     let mut accepting = Vec::new();
-    for (listener, tls, name) in listeners {
+    for (listener, tls, name, status_page) in listeners {
         let address = listener
             .local_addr()
             .map_err(|e| wrong(format!("{name}: the address is not known: {e}")))?;
         log::info!("{name} on {address}");
-        let loopback = address.ip().is_loopback();
-        if !loopback && app.settings.sign.token_file.is_none() && !app.settings.sign.key.is_empty()
-        {
-            log::warn!("{name} on {address} does not sign: sign.token_file is not set");
+        let entry = Entry {
+            loopback: address.ip().is_loopback(),
+            certified: tls.as_ref().filter(|tls| tls.asks_clients()).map(|_| false),
+            status_page,
+        };
+        if app.access.needs(entry) == Needs::Impossible && !app.settings.sign.key.is_empty() {
+            log::warn!(
+                "{name} on {address} does not sign: neither sign.token_file nor https.client_ca is set"
+            );
         }
+        app.listens(name, address, entry);
         let server = Server {
             app: Arc::clone(&app),
-            entry: Entry { loopback },
+            entry,
             graceful: Arc::clone(&graceful),
             connections: Arc::clone(&connections),
             tls,
@@ -145,7 +155,7 @@ struct Server {
     entry: Entry,
     graceful: Arc<GracefulShutdown>,
     connections: Arc<Semaphore>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<tls::Current>>,
 }
 
 impl Server {
@@ -174,7 +184,10 @@ impl Server {
                 match tls {
                     None => connection(stream, app, entry, watcher, limit).await,
                     Some(tls) => {
-                        if let Some(stream) = handshake(&tls, stream, limit).await {
+                        if let Some(stream) = handshake(&tls.acceptor(), stream, limit).await {
+                            let shown = stream.get_ref().1.peer_certificates().is_some();
+                            let entry =
+                                Entry { certified: entry.certified.map(|_| shown), ..entry };
                             connection(stream, app, entry, watcher, limit).await;
                         }
                     }

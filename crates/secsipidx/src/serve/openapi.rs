@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 
-/// A telephone number, with one digit at least.
-const NUMBER: &str = r"^\+?[0-9#*][-. ()0-9#*]{0,31}$";
+/// A telephone number: 1 to 32 digits, and separators among them.
+const NUMBER: &str = r"^\+?[-. ()]*[0-9#*]([-. ()]*[0-9#*]){0,31}[-. ()]*$";
 /// Visible ASCII without quotes.
 const ORIGID: &str = r"^[!#-\[\]-~]{0,256}$";
 /// What can stand in a header field.
@@ -34,8 +34,8 @@ fn build() -> Value {
                 "requestBody": json_in("SignRequest"),
                 "responses": responses(&[
                     ("200", "The Identity header field value", json_out("SignAnswer")),
-                    ("401", "The bearer token is missing or wrong", json_out("Error")),
-                    ("403", "Signing is closed here", json_out("Error")),
+                    ("401", "Neither the bearer token nor a client certificate is there", json_out("Error")),
+                    ("403", "Signing is closed here, or needs a client certificate", json_out("Error")),
                 ]),
             }},
             "/v1/verify": {"post": {
@@ -61,8 +61,8 @@ fn build() -> Value {
                 }},
                 "responses": responses(&[
                     ("200", "The Identity header field value", text_out()),
-                    ("401", "The bearer token is missing or wrong", json_out("Error")),
-                    ("403", "Signing is closed here", json_out("Error")),
+                    ("401", "Neither the bearer token nor a client certificate is there", json_out("Error")),
+                    ("403", "Signing is closed here, or needs a client certificate", json_out("Error")),
                 ]),
             }},
             "/v1/pub/{file}": {"get": {
@@ -78,6 +78,8 @@ fn build() -> Value {
                     "504": {"description": "Too slow", "content": text_out()},
                 },
             }},
+            "/": status_page("The status page, for people", json!({"text/html": {"schema": {"type": "string"}}})),
+            "/v1/status": status_page("What is served, and the certificates in memory", json_out("Status")),
             "/healthz": get("The service runs", text_out()),
             "/readyz": {"get": {
                 "summary": "Ready for calls",
@@ -140,8 +142,8 @@ fn schemas() -> Value {
             "properties": {"text": {"type": "string", "description": "An Identity header or a SIP message"}},
         },
         "InspectAnswer": {
-            "type": "object", "required": ["identities"],
-            "properties": {"identities": {"type": "array", "items": {
+            "type": "object", "required": ["identities", "left_out"],
+            "properties": {"left_out": {"type": "integer", "description": "Header fields over the limit"}, "identities": {"type": "array", "items": {
                 "type": "object", "required": ["rules", "verdict", "certificates"],
                 "properties": {
                     "rules": {"type": "array", "items": {
@@ -158,6 +160,46 @@ fn schemas() -> Value {
                     "certificates": {"type": "array", "items": {"type": "object"}},
                 },
             }}},
+        },
+        "Status": {
+            "type": "object",
+            "required": ["version", "now", "uptime", "listeners", "sign", "check", "public", "certificates", "certificates_total"],
+            "properties": {
+                "version": string,
+                "now": string,
+                "uptime": {"type": "integer", "description": "Seconds"},
+                "listeners": {"type": "array", "items": {
+                    "type": "object", "required": ["name", "address", "signing"],
+                    "properties": {
+                        "name": {"type": "string", "enum": ["HTTP", "HTTPS"]},
+                        "address": string,
+                        "signing": {"type": "string", "description": "Who may have calls signed here"},
+                    },
+                }},
+                "sign": {
+                    "type": "object", "required": ["on", "x5u"],
+                    "properties": {"on": {"type": "boolean"}, "x5u": maybe},
+                },
+                "check": {
+                    "type": "object", "required": ["key", "expire", "ca", "intermediates", "crl"],
+                    "properties": {
+                        "key": maybe, "ca": maybe, "intermediates": maybe, "crl": maybe,
+                        "expire": {"type": "integer"},
+                    },
+                },
+                "public": maybe,
+                "certificates": {"type": "array", "description": "The latest used first", "items": {
+                    "type": "object",
+                    "required": ["location", "subject", "tn_auth_list", "not_after", "state", "until"],
+                    "properties": {
+                        "location": string, "subject": maybe, "not_after": maybe,
+                        "until": {"type": ["string", "null"], "description": "Null for a file, which is used until it changes"},
+                        "tn_auth_list": {"type": ["array", "null"], "items": string},
+                        "state": {"enum": ["valid", "soon", "expired", null], "description": "soon: less than a day is left; null for a bare public key"},
+                    },
+                }},
+                "certificates_total": {"type": "integer"},
+            },
         },
         "Error": {
             "type": "object", "required": ["error"],
@@ -195,6 +237,14 @@ fn busy() -> Value {
 
 fn get(summary: &str, content: Value) -> Value {
     json!({"get": {"summary": summary, "responses": {"200": {"description": summary, "content": content}}}})
+}
+
+/// What `status_page = false` takes away.
+fn status_page(summary: &str, content: Value) -> Value {
+    let mut path = get(summary, content);
+    path["get"]["responses"]["404"] =
+        json!({"description": "status_page is false here", "content": text_out()});
+    path
 }
 
 /// These, and what every path with a body may answer.

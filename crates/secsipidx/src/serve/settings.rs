@@ -51,6 +51,9 @@ pub struct Settings {
 pub struct Http {
     /// `host:port`; an empty host is all addresses.
     pub listen: String,
+    /// Whether there is a page at `/` that says what is served, and how it goes.
+    #[serde(default = "yes")]
+    pub status_page: bool,
 }
 
 /// `[https]`
@@ -63,6 +66,15 @@ pub struct Https {
     pub certificate: PathBuf,
     /// Private key, PEM.
     pub key: PathBuf,
+    /// Authorities whose clients may have calls signed, PEM.
+    pub client_ca: Option<PathBuf>,
+    /// As [`Http::status_page`].
+    #[serde(default = "yes")]
+    pub status_page: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// `[limits]`
@@ -107,8 +119,8 @@ pub struct Sign {
     pub key: String,
     /// `x5u` for requests that name none.
     pub x5u: String,
-    /// File with the bearer token that signing asks for; without one, only an address of loopback
-    /// signs.
+    /// File with the bearer token that signing asks for; without one and without a client's
+    /// certificate, only an address of loopback signs.
     pub token_file: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! TLS, with a certificate that is read again when its file changes.
+//! TLS, with certificates that are read again when their files change.
 
 use super::settings::Https;
 use std::path::Path;
@@ -6,24 +6,25 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use stir::{Code, Error, Result};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
-use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 /// Between two looks at the files: a certificate lives for months.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// What a file's change is seen by.
-type Stamp = [Option<(SystemTime, u64)>; 2];
+type Stamp = [Option<(SystemTime, u64)>; 3];
 
-/// The certificate in use.
-#[derive(Debug)]
+/// The certificates in use: the service's own, and whose clients may show one.
 pub struct Current {
     settings: Https,
-    key: RwLock<Arc<CertifiedKey>>,
+    /// Of the files that were read first.
+    first: Stamp,
+    config: RwLock<Arc<ServerConfig>>,
 }
 
 impl Current {
@@ -32,38 +33,36 @@ impl Current {
     /// # Errors
     /// What is wrong with them.
     pub fn new(settings: &Https) -> Result<Arc<Self>> {
-        let key = RwLock::new(Arc::new(read(settings)?));
-        Ok(Arc::new(Self { settings: settings.clone(), key }))
+        // Taken before the files are read: a change in between shows at the first look.
+        let first = stamp(settings);
+        let config = RwLock::new(Arc::new(read(settings)?));
+        Ok(Arc::new(Self { settings: settings.clone(), first, config }))
     }
 
-    /// What takes connections with it.
-    ///
-    /// # Errors
-    /// The library refuses its own defaults.
-    pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| wrong(format!("TLS can't be set up: {e}")))?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(TlsAcceptor::from(Arc::new(config)))
+    /// Whether a client may show a certificate.
+    pub const fn asks_clients(&self) -> bool {
+        self.settings.client_ca.is_some()
     }
 
-    /// Reads the files again whenever they change; never ends. What can't be read leaves the
-    /// certificate that is in use.
+    /// What takes a connection.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner)).into()
+    }
+
+    /// Reads the files again whenever they change; never ends. What can't be read leaves what is in
+    /// use. Sessions of before are not resumed: they would bring a client's certificate with them
+    /// that was judged by another file.
     pub async fn watch(self: Arc<Self>) {
-        let mut seen = self.stamp();
+        let mut seen = self.first;
         loop {
             tokio::time::sleep(LOOK).await;
-            let stamp = self.stamp();
+            let stamp = stamp(&self.settings);
             if stamp == seen {
                 continue;
             }
             match read(&self.settings) {
-                Ok(key) => {
-                    *self.key.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                Ok(config) => {
+                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
                     log::info!("{} is read again", self.settings.certificate.display());
                 }
                 Err(e) => log::error!("the certificate in use stays: {e}"),
@@ -71,38 +70,61 @@ impl Current {
             seen = stamp;
         }
     }
-
-    fn stamp(&self) -> Stamp {
-        [&self.settings.certificate, &self.settings.key].map(|path| {
-            let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        })
-    }
 }
 
-impl ResolvesServerCert for Current {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.key.read().unwrap_or_else(PoisonError::into_inner)))
-    }
+fn stamp(settings: &Https) -> Stamp {
+    let Https { certificate, key, client_ca, .. } = settings;
+    [Some(certificate), Some(key), client_ca.as_ref()].map(|path| {
+        let metadata = std::fs::metadata(path?).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    })
 }
 
-fn read(settings: &Https) -> Result<CertifiedKey> {
-    let bad = |path: &Path, why: String| wrong(format!("\"{}\" {why}", path.display()));
-    let chain: Vec<_> = CertificateDer::pem_file_iter(&settings.certificate)
-        .and_then(Iterator::collect)
-        .map_err(|e| bad(&settings.certificate, format!("is no certificate: {e}")))?;
-    if chain.is_empty() {
-        return Err(bad(&settings.certificate, "holds no certificate".into()));
-    }
+fn read(settings: &Https) -> Result<ServerConfig> {
+    let chain = certificates(&settings.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&settings.key)
         .map_err(|e| bad(&settings.key, format!("is no private key: {e}")))?;
+    let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| wrong(format!("TLS can't be set up: {e}")))?;
+    let builder = match &settings.client_ca {
+        Some(path) => builder.with_client_cert_verifier(clients(path)?),
+        None => builder.with_no_client_auth(),
+    };
     // It also compares the two.
-    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|e| {
-        bad(
-            &settings.key,
-            format!("and \"{}\" don't go together: {e}", settings.certificate.display()),
-        )
-    })
+    let mut config = builder.with_single_cert(chain, key).map_err(|e| {
+        let certificate = settings.certificate.display();
+        bad(&settings.key, format!("and \"{certificate}\" don't go together: {e}"))
+    })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Judges clients: one without a certificate may connect, one with a certificate that these
+/// authorities did not issue may not.
+fn clients(path: &Path) -> Result<Arc<dyn ClientCertVerifier>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots
+            .add(certificate)
+            .map_err(|e| bad(path, format!("holds no certificate of an authority: {e}")))?;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .allow_unauthenticated()
+        .build()
+        .map_err(|e| bad(path, format!("can't be used: {e}")))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let all: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|e| bad(path, format!("is no certificate: {e}")))?;
+    if all.is_empty() { Err(bad(path, "holds no certificate".into())) } else { Ok(all) }
+}
+
+fn bad(path: &Path, why: String) -> Error {
+    wrong(format!("\"{}\" {why}", path.display()))
 }
 
 fn wrong(message: String) -> Error {

@@ -226,8 +226,10 @@ fn serve(flags: &Flags) -> Result<()> {
         3 => "info",
         4.. => "debug",
     };
+    // The stock service has nothing there, and no flag could turn it off.
+    let status_page = false;
     let settings = service::Settings {
-        http: listen(&flags.http_srv).map(|listen| service::Http { listen }),
+        http: listen(&flags.http_srv).map(|listen| service::Http { listen, status_page }),
         https: match (
             listen(&flags.https_srv),
             path(&flags.https_pubkey),
@@ -235,7 +237,7 @@ fn serve(flags: &Flags) -> Result<()> {
         ) {
             (None, ..) => None,
             (Some(listen), Some(certificate), Some(key)) => {
-                Some(service::Https { listen, certificate, key })
+                Some(service::Https { listen, certificate, key, client_ca: None, status_page })
             }
             _ => {
                 return Err(Error::new(

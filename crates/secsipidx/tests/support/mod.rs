@@ -2,6 +2,8 @@
 //! told, octet for octet.
 #![allow(dead_code, missing_docs, clippy::unwrap_used, reason = "each test uses a part of it")]
 
+pub mod browser;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
