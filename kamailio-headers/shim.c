@@ -10,6 +10,7 @@
 #include "core/kemi.h"
 #include "core/lvalue.h"
 #include "core/mem/mem.h"
+#include "core/mem/shm_mem.h"
 #include "core/mod_fix.h"
 #include "core/pvar.h"
 #include "core/route.h"
@@ -128,6 +129,15 @@ int ks_resume(unsigned int index, unsigned int label, char *route)
 	number = route_lookup(&main_rt, route);
 	/* Without a route tm ends the transaction. */
 	return tm.t_continue(index, label, number < 0 ? NULL : main_rt.rlist[number]);
+}
+
+void *ks_shared(size_t size)
+{
+	void *memory = shm_malloc(size);
+
+	if(memory != NULL)
+		memset(memory, 0, size);
+	return memory;
 }
 
 void ks_counter_add(counter_handle_t handle, int value)

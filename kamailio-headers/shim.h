@@ -42,6 +42,9 @@ void ks_unsuspend(unsigned int index, unsigned int label);
 /* Goes on with a suspended transaction in this route; negative if that is not possible any more. */
 int ks_resume(unsigned int index, unsigned int label, char *route);
 
+/* Memory that all processes share and that is never freed, zeroed; NULL if there is none. */
+void *ks_shared(size_t size);
+
 /* Adds to a counter. */
 void ks_counter_add(counter_handle_t handle, int value);
 

@@ -6,6 +6,7 @@
 #include "core/lvalue.h"
 #include "core/kemi.h"
 #include "core/pt.h"
+#include "core/rpc.h"
 #include "core/cfg/cfg_struct.h"
 #include "core/data_lump.h"
 #include "core/parser/hf.h"
@@ -16,3 +17,4 @@
 /* Macros whose values bindgen can't work out: sizeof and shifts are in them. */
 static const unsigned int KS_PARAM_USE_FUNC = PARAM_USE_FUNC;
 static const unsigned int KS_ANY_ROUTE = ANY_ROUTE;
+static const unsigned int KS_RET_ARRAY = RET_ARRAY;

@@ -1,6 +1,6 @@
 //! What the script functions do.
 
-use crate::kamailio::{Message, resume};
+use crate::kamailio::{Counter, Message, add, resume};
 use crate::results::{self, Outcome};
 use crate::state;
 use fetcher::{Resumed, Suspended};
@@ -77,6 +77,9 @@ pub(crate) fn build_identity_prvkey(
 /// Signs a call, with the caller's name if there is one to sign.
 fn identity(message: &Message, call: Call<'_>, key: PrivateKey<'_>) -> Result<String, Error> {
     let name = message.format(state::name_format());
+    if let PrivateKey::Path(path) = key {
+        state::uses_key(path);
+    }
     state::signer().identity(&Call { rcd_nam: name.as_deref(), ..call }, key)
 }
 
@@ -89,6 +92,7 @@ pub(crate) fn add_div(
     key_path: &str,
 ) -> Outcome {
     signed(message.identities().and_then(|identities| {
+        state::uses_key(key_path);
         let call = DivCall { orig, dest, div, x5u, identities: &identities };
         let identity = state::signer().div_identity(&call, PrivateKey::Path(key_path))?;
         message.add_identity(&identity).map(|()| String::new())
@@ -96,6 +100,7 @@ pub(crate) fn add_div(
 }
 
 pub(crate) fn sign(_: &Message, headers: &str, payload: &str, key_path: &str) -> Outcome {
+    state::uses_key(key_path);
     signed(state::signer().sign_json(headers, payload, PrivateKey::Path(key_path)))
 }
 
@@ -196,6 +201,12 @@ fn check_values(identities: &[&str], key: PublicKey<'_>, options: CheckOptions) 
 }
 
 fn checked(report: Report) -> Outcome {
+    let (found, missed) = state::verifier().take_lookups();
+    for (counter, count) in [(Counter::CacheHits, found), (Counter::CacheMisses, missed)] {
+        if count > 0 {
+            add(counter, count);
+        }
+    }
     if let Err(error) = &report.result {
         // The caller's doing, and there may be many: no reason for an error.
         let orig = report.claims.as_ref().map_or("", |claims| claims.orig.as_str());

@@ -12,4 +12,8 @@ mod kamailio;
 #[forbid(unsafe_code)]
 mod results;
 #[forbid(unsafe_code)]
+mod rpc;
+#[forbid(unsafe_code)]
+mod shared;
+#[forbid(unsafe_code)]
 mod state;

@@ -1,6 +1,6 @@
 //! What came of the last call in this process, as the script's variables show it.
 
-use crate::kamailio::{Counter, count};
+use crate::kamailio::{Counter, add};
 use std::cell::RefCell;
 use stir::{Error, Report, Response};
 
@@ -39,9 +39,7 @@ struct Last {
 
 /// Keeps an outcome for the variables; the number that the script gets.
 pub(crate) fn keep(outcome: Outcome) -> i32 {
-    if let Some(counter) = counter(&outcome) {
-        count(counter);
-    }
+    count(&outcome);
     LAST.with_borrow_mut(|last| {
         let ends = matches!(outcome, Outcome::Suspended | Outcome::Over);
         let error = match outcome {
@@ -69,9 +67,9 @@ pub(crate) fn keep(outcome: Outcome) -> i32 {
     })
 }
 
-fn counter(outcome: &Outcome) -> Option<Counter> {
-    Some(match outcome {
-        Outcome::Done | Outcome::Over => return None,
+fn count(outcome: &Outcome) {
+    let counter = match outcome {
+        Outcome::Done | Outcome::Over => return,
         Outcome::Suspended => Counter::Suspended,
         Outcome::Signed(_) => Counter::Signed,
         Outcome::Failed(_) => Counter::Errors,
@@ -84,7 +82,19 @@ fn counter(outcome: &Outcome) -> Option<Counter> {
             Some(Response::InvalidIdentityHeader) => Counter::Failed438,
             Some(Response::InternalError) => Counter::Failed500,
         },
-    })
+    };
+    add(counter, 1);
+    let Outcome::Checked(report) = outcome else { return };
+    let class = match report.code() {
+        -199..=-100 => Counter::FailedCertificate,
+        -249..=-200 => Counter::FailedToken,
+        -299..=-250 => Counter::FailedSignature,
+        -399..=-300 => Counter::FailedHeader,
+        -499..=-400 => Counter::FailedFetch,
+        -599..=-500 => Counter::FailedCall,
+        _ => return,
+    };
+    add(class, 1);
 }
 
 /// Runs with what came of the last check, if that was the last call but for signing.

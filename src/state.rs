@@ -1,6 +1,8 @@
 //! The settings, and what a process signs and verifies with.
 
 use crate::fetchers::{ByFetchers, Fetchers};
+use crate::kamailio::shared;
+use crate::shared::{Forget, Seen, digest};
 use fetcher::{Address, Handover, Inbox, Shutdown, Waiting};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -87,6 +89,8 @@ struct Ready {
     fetchers: Option<Arc<Fetchers>>,
     /// Where calls that have to wait go.
     handover: Option<Handover>,
+    /// What this process has followed of what all share.
+    seen: Seen,
 }
 
 impl Ready {
@@ -100,7 +104,8 @@ impl Ready {
             let by = Box::new(ByFetchers(Arc::clone(&fetchers)));
             (Verifier::with(&core, Arc::new(SystemClock), by), Some(fetchers))
         };
-        Self { signer: Signer::new(&settings.core), verifier, fetchers, handover, settings }
+        let (signer, seen) = (Signer::new(&settings.core), Seen::default());
+        Self { signer, verifier, fetchers, handover, seen, settings }
     }
 }
 
@@ -238,9 +243,34 @@ pub(crate) fn signer() -> &'static Signer {
     &ready().signer
 }
 
-/// Verifies with the process's certificates.
+/// Verifies with the process's certificates, less those that an operator had forgotten meanwhile.
 pub(crate) fn verifier() -> &'static Verifier {
-    &ready().verifier
+    let Ready { verifier, seen, .. } = ready();
+    if let Some(shared) = shared() {
+        match shared.to_forget(seen) {
+            None => {}
+            Some(Forget::All) => verifier.forget(|_| true),
+            Some(Forget::One(which)) => verifier.forget(|url| digest(url) == which),
+        }
+        if shared.to_reload(seen)
+            && let Err(error) = verifier.reload()
+        {
+            log::error!("{}; what was there before stays in force", error.message());
+        }
+    }
+    verifier
+}
+
+/// Notes that a key file is in use.
+pub(crate) fn uses_key(path: &str) {
+    if let Some(shared) = shared() {
+        shared.uses(&ready().seen, path);
+    }
+}
+
+/// The settings that are in force.
+pub(crate) fn settings() -> &'static Settings {
+    &ready().settings
 }
 
 /// Whether a message that is signed gets a Date header.

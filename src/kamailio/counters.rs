@@ -2,7 +2,8 @@
 //! them (xhttp_prom).
 
 use super::bindings::{
-    counter_cbk_f, counter_handle_t, counter_register, counter_val_t, ks_counter_add,
+    counter_cbk_f, counter_get_val, counter_handle_t, counter_register, counter_val_t,
+    ks_counter_add,
 };
 use super::guard;
 use crate::state;
@@ -12,36 +13,44 @@ use std::sync::OnceLock;
 
 const GROUP: &std::ffi::CStr = c"secsipid";
 
-/// What a process counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counter {
-    Signed,
-    /// Neither signed nor checked: a key file, a URL, an argument.
-    Errors,
-    Verified,
-    /// By the response that the failure stands for.
-    Failed403,
-    Failed428,
-    Failed436,
-    Failed437,
-    Failed438,
-    Failed500,
-    /// Waited for certificates outside of any process.
-    Suspended,
+/// Makes the counters and their names.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $counter:ident $name:literal,)+) => {
+        /// What a process counts.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Counter {
+            $($(#[$doc])* $counter,)+
+        }
+
+        const COUNTERS: [(Counter, &str); [$($name),+].len()] = [$((Counter::$counter, $name),)+];
+    };
 }
 
-const COUNTERS: [(Counter, &str); 10] = [
-    (Counter::Signed, "signed"),
-    (Counter::Errors, "errors"),
-    (Counter::Verified, "verified"),
-    (Counter::Failed403, "failed_403"),
-    (Counter::Failed428, "failed_428"),
-    (Counter::Failed436, "failed_436"),
-    (Counter::Failed437, "failed_437"),
-    (Counter::Failed438, "failed_438"),
-    (Counter::Failed500, "failed_500"),
-    (Counter::Suspended, "suspended"),
-];
+counters! {
+    Signed "signed",
+    /// Neither signed nor checked: a key file, a URL, an argument.
+    Errors "errors",
+    Verified "verified",
+    // By the response that a failure stands for.
+    Failed403 "failed_403",
+    Failed428 "failed_428",
+    Failed436 "failed_436",
+    Failed437 "failed_437",
+    Failed438 "failed_438",
+    Failed500 "failed_500",
+    // By the class of its code.
+    FailedCertificate "failed_certificate",
+    FailedToken "failed_token",
+    FailedSignature "failed_signature",
+    FailedHeader "failed_header",
+    FailedFetch "failed_fetch",
+    FailedCall "failed_call",
+    /// Waited for certificates outside of any process.
+    Suspended "suspended",
+    /// Downloaded certificates in the process's own memory: found, and not.
+    CacheHits "cache_hits",
+    CacheMisses "cache_misses",
+}
 
 /// The handles of [`COUNTERS`], in their order.
 static HANDLES: OnceLock<Vec<counter_handle_t>> = OnceLock::new();
@@ -65,13 +74,24 @@ pub(super) fn register() -> c_int {
     0
 }
 
-/// Adds one.
-pub(crate) fn count(counter: Counter) {
+/// Adds to a counter.
+pub(crate) fn add(counter: Counter, count: u64) {
     let place = COUNTERS.iter().position(|(known, _)| *known == counter);
     if let Some(handle) = place.and_then(|place| HANDLES.get()?.get(place)) {
+        let count = c_int::try_from(count).unwrap_or(c_int::MAX);
         // SAFETY: the handle was registered, and each process adds to its own copy.
-        unsafe { ks_counter_add(*handle, 1) };
+        unsafe { ks_counter_add(*handle, count) };
     }
+}
+
+/// All counters and what all processes together have counted.
+pub(crate) fn counted() -> Vec<(&'static str, u64)> {
+    let handles = HANDLES.get().map(Vec::as_slice).unwrap_or_default();
+    let value = |handle: &counter_handle_t| {
+        // SAFETY: the handle was registered.
+        u64::try_from(unsafe { counter_get_val(*handle) }).unwrap_or_default()
+    };
+    COUNTERS.iter().zip(handles).map(|((_, name), handle)| (*name, value(handle))).collect()
 }
 
 fn one(name: &str, read: counter_cbk_f, param: *mut c_void) -> Option<counter_handle_t> {

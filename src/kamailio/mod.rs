@@ -23,13 +23,17 @@ mod bindings {
 mod counters;
 mod guard;
 mod log;
+mod memory;
 mod message;
 mod params;
 mod processes;
+mod rpc;
 mod tables;
 mod transactions;
 mod variables;
 
-pub(crate) use counters::{Counter, count};
+pub(crate) use counters::{Counter, add, counted};
+pub(crate) use memory::shared;
 pub(crate) use message::Message;
+pub(crate) use rpc::{Field, Rpc};
 pub(crate) use transactions::resume;

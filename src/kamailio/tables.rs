@@ -10,7 +10,7 @@ use super::bindings::{
 };
 use super::guard::{self, functions};
 use super::message::Message;
-use super::{counters, params, processes, transactions, variables};
+use super::{counters, memory, params, processes, rpc, transactions, variables};
 use crate::functions as run;
 use crate::state;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -19,6 +19,12 @@ use std::ptr::null_mut;
 /// A value that C reads by its symbol or through a pointer in a table.
 #[repr(transparent)]
 pub struct Shared<T>(T);
+
+impl<T> Shared<T> {
+    pub(super) const fn new(value: T) -> Self {
+        Self(value)
+    }
+}
 
 // SAFETY: Kamailio reads these while it loads modules, before it forks and on its only thread.
 unsafe impl<T> Sync for Shared<T> {}
@@ -344,7 +350,7 @@ pub static exports: Shared<module_exports> = Shared(module_exports {
     dlflags: 0,
     cmds: (&raw const COMMANDS).cast_mut().cast(),
     params: (&raw const PARAMETERS).cast_mut().cast(),
-    rpc_methods: null_mut(),
+    rpc_methods: (&raw const rpc::COMMANDS).cast_mut().cast(),
     pv_items: (&raw const VARIABLES).cast_mut().cast(),
     response_f: None,
     init_mod_f: Some(mod_init),
@@ -368,6 +374,10 @@ unsafe extern "C" fn mod_register(
 
 /// Called once before Kamailio forks, after all parameters are read.
 unsafe extern "C" fn mod_init() -> c_int {
+    if !memory::take() {
+        log::error!("no shared memory is left for it: give Kamailio more (-m)");
+        return -1;
+    }
     match guard::catch(|| state::init(transactions::load())) {
         Some(Ok(())) => match counters::register() {
             0 => processes::announce(),

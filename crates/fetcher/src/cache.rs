@@ -34,6 +34,8 @@ impl Tier {
 pub(crate) struct Entry {
     pub body: Rc<[u8]>,
     pub not_after: i64,
+    /// Its service provider code; empty for none.
+    pub spc: Rc<str>,
     /// When its server vouched for it.
     pub fetched: i64,
     /// Until when it is used without asking again.
@@ -186,6 +188,7 @@ mod tests {
         Entry {
             body: vec![0; octets].into(),
             not_after: 0,
+            spc: "".into(),
             fetched: 0,
             until: 0,
             refresh: 0,

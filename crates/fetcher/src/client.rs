@@ -23,6 +23,8 @@ use stir::{Code, Error, Fetch, Fetched, Result};
 const MARGIN_SHARE: u32 = 10;
 /// … and no more than this.
 const MAX_MARGIN: Duration = Duration::from_millis(100);
+/// What an operator waits for a service that hangs, or a counter: the process may be a SIP worker.
+const OPERATOR: Duration = Duration::from_secs(1);
 
 /// Asks services for certificates; each URL is one service's. Opens its sockets at the first request
 /// of the process that makes it.
@@ -69,7 +71,7 @@ impl RemoteFetcher {
     /// # Errors
     /// [`Code::HttpGet`] if its service can't be had, [`Code::HttpUrl`] for what is never fetched.
     pub fn prefetch(&self, url: &str) -> Result<()> {
-        self.of(url)?.ask(&Request::Prefetch(url.into()), self.timeout).map(drop)
+        self.of(url)?.ask(&Request::Prefetch(url.into()), self.operator()).map(drop)
     }
 
     /// Has one URL forgotten, or all: certificates in memory, and remembered failures.
@@ -78,7 +80,7 @@ impl RemoteFetcher {
     /// [`Code::HttpGet`] if a service can't be had; the others are asked all the same.
     pub fn flush(&self, url: Option<&str>) -> Result<()> {
         match url {
-            Some(url) => self.of(url)?.ask(&Request::Flush(url.into()), self.timeout).map(drop),
+            Some(url) => self.of(url)?.ask(&Request::Flush(url.into()), self.operator()).map(drop),
             None => self.all(&Request::Flush(String::new())).map(drop),
         }
     }
@@ -115,8 +117,12 @@ impl RemoteFetcher {
     /// Asks every service, whatever the others answer.
     fn all(&self, request: &Request) -> Result<Vec<Reply>> {
         let replies: Vec<_> =
-            self.services.iter().map(|service| service.ask(request, self.timeout)).collect();
+            self.services.iter().map(|service| service.ask(request, self.operator())).collect();
         replies.into_iter().collect()
+    }
+
+    fn operator(&self) -> Duration {
+        self.timeout.min(OPERATOR)
     }
 
     /// The service that a URL is spread to.

@@ -46,6 +46,8 @@ pub(crate) enum Reply {
 pub struct Listed {
     /// Where it comes from.
     pub url: String,
+    /// Its service provider code (RFC 8226); empty for none.
+    pub spc: String,
     /// End of its validity, in Unix seconds.
     pub not_after: i64,
     /// Until when it is used without asking its server, in Unix seconds.

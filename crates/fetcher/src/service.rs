@@ -351,6 +351,7 @@ impl Service {
         for (url, entry) in state.cache.iter().take(limits::MAX_LIST) {
             let row = Listed {
                 url: url.to_string(),
+                spc: entry.spc.to_string(),
                 not_after: entry.not_after,
                 until: entry.until,
                 age: now.saturating_sub(entry.fetched),
@@ -376,6 +377,7 @@ impl Service {
         let state = self.state();
         let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let (queued, in_flight) = self.slots.count();
+        let seconds = |n: i64| u64::try_from(n).unwrap_or_default();
         let soon = |entry: &Entry| (now..now + DAY).contains(&entry.not_after);
         Stats {
             in_flight: number(in_flight),
@@ -384,6 +386,7 @@ impl Service {
             entries: number(state.cache.len()),
             protected: number(state.cache.protected()),
             bytes: number(state.cache.bytes()),
+            oldest: state.cache.iter().map(|(_, e)| seconds(now - e.fetched)).max().unwrap_or(0),
             expire_in_day: number(state.cache.iter().filter(|(_, e)| soon(e)).count()),
             negatives: number(state.negatives.len()),
             breakers_open: number(state.hosts.open(Instant::now())),

@@ -13,6 +13,9 @@ macro_rules! stats {
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
+            /// Seconds since the server of the one in memory that is oldest vouched for it; of several
+            /// services the most.
+            pub oldest: u64,
             /// Downloads by the time they took: see [`FETCH_BUCKETS`]; each counts once.
             pub fetch_buckets: [u64; FETCH_BUCKETS.len() + 1],
         }
@@ -21,6 +24,7 @@ macro_rules! stats {
             /// Adds another service's.
             pub fn add(&mut self, other: &Self) {
                 $(self.$name = self.$name.saturating_add(other.$name);)*
+                self.oldest = self.oldest.max(other.oldest);
                 for (mine, more) in self.fetch_buckets.iter_mut().zip(other.fetch_buckets) {
                     *mine = mine.saturating_add(more);
                 }
@@ -28,7 +32,7 @@ macro_rules! stats {
 
             /// Every number by its name, for a list of statistics.
             pub fn named(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($name), self.$name),)*]
+                vec![$((stringify!($name), self.$name),)* ("oldest", self.oldest)]
             }
         }
     };

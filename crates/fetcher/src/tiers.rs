@@ -282,6 +282,7 @@ impl Service {
         Ok(Entry {
             body: body.into(),
             not_after,
+            spc: stir::authority::spc(chain.leaf()).unwrap_or_default().into(),
             fetched,
             until,
             refresh: refresh(url, now, until),

@@ -36,6 +36,12 @@ pub struct TnAuthList {
     pub numbers: Vec<String>,
 }
 
+/// The first service provider code of a certificate's TNAuthList, if it has one that can be read.
+pub fn spc(certificate: &Certificate) -> Option<String> {
+    let (_, der) = certificate.extension(TN_AUTH_LIST)?;
+    TnAuthList::from_der(der).ok()?.spcs.into_iter().next()
+}
+
 impl TnAuthList {
     /// Reads the extension's value.
     ///

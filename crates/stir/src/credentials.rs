@@ -9,6 +9,7 @@ use crate::store::Store;
 use crate::trust::Trust;
 use aws_lc_rs::digest::{SHA256, digest};
 use lru::LruCache;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Keys given as text that are remembered: as many as a script may hold.
@@ -46,6 +47,12 @@ pub struct Cached {
     pub until: Option<i64>,
 }
 
+#[derive(Default)]
+struct Lookups {
+    found: AtomicU64,
+    missed: AtomicU64,
+}
+
 /// Where verifying keys come from.
 pub(crate) struct Credentials {
     trust: Trust,
@@ -55,6 +62,7 @@ pub(crate) struct Credentials {
     expire: i64,
     size: usize,
     downloads: Mutex<LruCache<String, Downloaded>>,
+    lookups: Lookups,
     files: Files<Vouched>,
     texts: Mutex<LruCache<Vec<u8>, Arc<Vouched>>>,
 }
@@ -68,13 +76,10 @@ impl Credentials {
             expire: config.cache_expire.into(),
             size: usize::try_from(config.cache_size).unwrap_or(usize::MAX),
             downloads: Mutex::new(LruCache::unbounded()),
+            lookups: Lookups::default(),
             files: Files::new(),
             texts: Mutex::new(LruCache::unbounded()),
         }
-    }
-
-    pub(crate) fn load_trust(&self) -> Result<()> {
-        self.trust.load()
     }
 
     /// The key at a path, or at a `file://` or HTTP URL.
@@ -107,10 +112,46 @@ impl Credentials {
             _ => None,
         };
         let vouched = match known {
-            Some(vouched) => vouched,
-            None => self.load(url, now)?,
+            Some(vouched) => {
+                self.lookups.found.fetch_add(1, Ordering::Relaxed);
+                vouched
+            }
+            None => {
+                self.lookups.missed.fetch_add(1, Ordering::Relaxed);
+                self.load(url, now)?
+            }
         };
         self.vouch(&vouched, now)
+    }
+
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// How many certificates were looked for in memory since the last time: found, and not.
+    pub(crate) fn take_lookups(&self) -> (u64, u64) {
+        let Lookups { found, missed } = &self.lookups;
+        (found.swap(0, Ordering::Relaxed), missed.swap(0, Ordering::Relaxed))
+    }
+
+    /// Forgets downloads in memory.
+    pub(crate) fn forget(&self, which: impl Fn(&str) -> bool) {
+        let mut downloads = lock(&self.downloads);
+        let gone: Vec<String> =
+            downloads.iter().map(|(url, _)| url).filter(|url| which(url)).cloned().collect();
+        gone.iter().for_each(|url| drop(downloads.pop(url)));
+    }
+
+    /// Forgets what is in the folder of one URL, or of all.
+    pub(crate) fn forget_stored(&self, url: Option<&str>) -> Result<()> {
+        match (&self.store, url) {
+            (Some(store), Some(url)) => store.remove(url),
+            (Some(store), None) => {
+                store.clear().map_err(|e| Error::new(Code::FileRead, format!("cache_dir: {e}")))?
+            }
+            (None, _) => {}
+        }
+        Ok(())
     }
 
     /// Whether the certificate at a URL is in memory.

@@ -114,6 +114,21 @@ impl Store {
         let _ = fs::remove_file(self.path(url));
     }
 
+    /// Forgets all certificates. Files of others in the folder stay.
+    ///
+    /// # Errors
+    /// The system's: the folder can't be read, or a file not be removed.
+    pub fn clear(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            let digest = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
+            if digest.is_some_and(|d| d.len() == 64 && d.bytes().all(|b| b.is_ascii_hexdigit())) {
+                fs::remove_file(self.folder.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes to a temporary name and renames, so that a reader never sees half a file.
     fn write(&self, path: &Path, text: &[u8]) -> io::Result<()> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -184,6 +199,10 @@ mod tests {
         fs::copy(store.path("https://h/a_b.pem"), store.path("https://h/other")).unwrap();
         assert_eq!(store.get("https://h/other", now + 1), None);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 6, "no temporary file stays");
+        fs::write(folder.join("other.pem"), "of somebody else").unwrap();
+        store.clear().unwrap();
+        let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["other.pem"]);
         fs::remove_dir_all(&folder).unwrap();
     }
 
@@ -192,6 +211,7 @@ mod tests {
         let store = Store::new(Path::new("/nonexistent"), 100).unwrap();
         store.put("https://h/a", b"x", None);
         assert_eq!(store.get("https://h/a", 0), None);
+        assert!(store.clear().is_err());
         assert!(Store::new(Path::new(""), 100).is_none());
     }
 }

@@ -16,7 +16,7 @@ use crl::Crl;
 use path::{Search, time};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use watched::{Kind, Watched};
+use watched::{Anew, Kind, Watched};
 
 /// Largest file of trust anchors or intermediates: a distribution's bundle has 220 KiB.
 const MAX_CA_LEN: usize = 4 * 1024 * 1024;
@@ -101,6 +101,26 @@ impl Trust {
         self.material().map(|_| ())
     }
 
+    /// Reads all files anew, and puts them into force if all of them are good.
+    ///
+    /// # Errors
+    /// As [`Trust::load`]; everything stays as it was then.
+    pub fn reload(&self) -> Result<Reloaded> {
+        if self.bits.bits() == 0 || self.bits.has(CertVerify::TIME_ONLY) {
+            return Ok(Reloaded::default());
+        }
+        let (mut count, bits) = (Reloaded::default(), self.bits);
+        let anchors = anew(bits, CertVerify::CUSTOM_CA, &self.anchors, &mut count.anchors)?;
+        let between =
+            anew(bits, CertVerify::INTERMEDIATES, &self.intermediates, &mut count.intermediates)?;
+        let crls = anew(bits, CertVerify::CRL, &self.crls, &mut count.crls)?;
+        // All are good: from here on nothing fails.
+        anchors.into_iter().for_each(|anew| self.anchors.replace(anew));
+        between.into_iter().for_each(|anew| self.intermediates.replace(anew));
+        crls.into_iter().for_each(|anew| self.crls.replace(anew));
+        Ok(count)
+    }
+
     /// Grows whenever a file of trust anchors, intermediates or CRLs has changed: a verdict from
     /// before says nothing any more.
     pub fn generation(&self) -> u64 {
@@ -174,6 +194,31 @@ impl Trust {
             Err(e) => Err(e.clone()),
         }
     }
+}
+
+/// What [`Trust::reload`] has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Trust anchors.
+    pub anchors: usize,
+    /// Intermediate certificates.
+    pub intermediates: usize,
+    /// CRLs.
+    pub crls: usize,
+}
+
+fn anew<T>(
+    bits: CertVerify,
+    bit: u32,
+    file: &Watched<T>,
+    count: &mut usize,
+) -> Result<Option<Anew<T>>> {
+    if !bits.has(bit) {
+        return Ok(None);
+    }
+    let anew = file.read_anew()?;
+    *count = anew.value.len();
+    Ok(Some(anew))
 }
 
 struct Material {

@@ -17,6 +17,7 @@ use crate::key::{Credential, SIGNATURE_LEN};
 use crate::passport::{self, Claims, JoseHeader};
 use crate::policy::{Policy, Shaken};
 use crate::tn::Numbering;
+use crate::trust::Reloaded;
 use crate::x5u::X5uRules;
 use std::sync::Arc;
 
@@ -97,7 +98,34 @@ impl Verifier {
     /// # Errors
     /// As [`Trust::load`](crate::trust::Trust::load).
     pub fn load(&self) -> Result<()> {
-        self.credentials.load_trust()
+        self.credentials.trust().load()
+    }
+
+    /// Reads those files anew, and puts them into force if all of them are good.
+    ///
+    /// # Errors
+    /// As [`Verifier::load`]; everything stays as it was then.
+    pub fn reload(&self) -> Result<Reloaded> {
+        self.credentials.trust().reload()
+    }
+
+    /// Forgets certificates that were downloaded, by their URLs, in memory.
+    pub fn forget(&self, which: impl Fn(&str) -> bool) {
+        self.credentials.forget(which);
+    }
+
+    /// Forgets, in the folder ([`Config::cache_dir`]), what is of one URL or of all.
+    ///
+    /// # Errors
+    /// [`Code::FileRead`] for a folder that can't be read or changed.
+    pub fn forget_stored(&self, url: Option<&str>) -> Result<()> {
+        self.credentials.forget_stored(url)
+    }
+
+    /// How often a downloaded certificate was looked for in memory since this was asked last: found,
+    /// and not found.
+    pub fn take_lookups(&self) -> (u64, u64) {
+        self.credentials.take_lookups()
     }
 
     /// Judges a message's Identity header fields as a set: one that is valid is enough. One with a

@@ -40,6 +40,16 @@ pub(super) struct Watched<T> {
     changes: AtomicU64,
 }
 
+/// What a file holds now, and which files that were.
+pub(super) struct Anew<T> {
+    stamps: Vec<(PathBuf, Stamp)>,
+    pub(super) value: Vec<T>,
+}
+
+fn stamps(files: &[(PathBuf, Metadata)]) -> Vec<(PathBuf, Stamp)> {
+    files.iter().map(|(path, data)| (path.clone(), Stamp::of(data))).collect()
+}
+
 struct State<T> {
     /// When it was looked last.
     looked: Option<Instant>,
@@ -83,13 +93,25 @@ impl<T> Watched<T> {
         self.changes.load(Ordering::Acquire)
     }
 
+    /// Reads it, changed or not; what is in force stays.
+    pub(super) fn read_anew(&self) -> Result<Anew<T>> {
+        let files = self.files()?;
+        Ok(Anew { stamps: stamps(&files), value: self.read_all(&files)? })
+    }
+
+    /// Puts into force what was read.
+    pub(super) fn replace(&self, anew: Anew<T>) {
+        let mut state = self.lock();
+        state.looked = Some(Instant::now());
+        state.stamps = anew.stamps;
+        state.value = Some(Ok(Arc::new(anew.value)));
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
     fn look(&self, state: &mut State<T>) {
         state.looked = Some(Instant::now());
         let files = self.files();
-        let stamps = match &files {
-            Ok(files) => files.iter().map(|(path, data)| (path.clone(), Stamp::of(data))).collect(),
-            Err(_) => Vec::new(),
-        };
+        let stamps = files.as_deref().map(stamps).unwrap_or_default();
         if state.value.is_some() && state.stamps == stamps {
             return;
         }

@@ -1,6 +1,6 @@
 //! What came of a check.
 
-use crate::authority::TnAuthList;
+use crate::authority;
 use crate::cert::Certificate;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
@@ -88,8 +88,7 @@ impl Report {
 
     /// The certificate's service provider code (RFC 8226 §9).
     pub fn spc(&self) -> Option<String> {
-        let (_, der) = self.certificate()?.extension(crate::authority::TN_AUTH_LIST)?;
-        TnAuthList::from_der(der).ok()?.spcs.into_iter().next()
+        self.certificate().and_then(authority::spc)
     }
 
     /// The token that was judged, as it was received; empty if there was none.
