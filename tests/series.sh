@@ -29,8 +29,9 @@ mount --bind /dev "$root/dev"
 
 echo "series: $(chroot "$root" kamailio -V | head -n 1)"
 export KAMAILIO_ROOT="$root"
-# In the same target folder, where all but the module itself is built already.
-cargo build --release --package secsipid
+# In the same target folder, where all but the module itself is built already; the tests make their
+# certificates with the tool, outside the chroot.
+cargo build --release --package secsipid --package secsipidx
 SECSIPID_MODULE=$PWD/.series/secsipid-$series.so
 export SECSIPID_MODULE
 cp -f "${CARGO_TARGET_DIR:-target}/release/libkamailio_secsipid.so" "$SECSIPID_MODULE"
