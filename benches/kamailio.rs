@@ -302,16 +302,9 @@ fn cpu(server: &Kamailio) -> f64 {
     nanoseconds as f64 / 1000.0
 }
 
-/// What a process alone has written, MiB. Code counts as private too while only one process has run
-/// it, and then as shared: that is not what a worker costs.
+/// What a process alone has written, MiB.
 fn private_memory(pid: u32) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-    let kib: f64 = text
-        .lines()
-        .filter(|line| line.starts_with("Private_Dirty"))
-        .map(|line| line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap())
-        .sum();
-    kib / 1024.0
+    support::private_memory(pid) as f64 / 1024.0
 }
 
 fn threads(pid: u32) -> usize {

@@ -11,5 +11,5 @@ echo '127.0.0.1 localhost' >"$root/etc/hosts"
 
 echo "asterisk: $(chroot "$root" asterisk -V), $(kamailio -V | head -n 1)"
 export ASTERISK_ROOT="$root"
-cargo build --release --package secsipid
+cargo build --release --package secsipid --package secsipidx
 cargo test --package secsipid --test asterisk

@@ -35,7 +35,6 @@ impl Parts {
         let (lab, http) = (Lab::new(), Http::start());
         let url = http.on("/shaken.pem", Answer::Ok(lab.read("cert.pem").into()));
         std::fs::create_dir(lab.folder.join("cache")).unwrap();
-        lab.crl("crl.pem", &[]);
         lab.folder.write("prefetch.txt", format!("# certificates\n{url}\n"));
         Self { lab, _http: http, url }
     }

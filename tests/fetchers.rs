@@ -6,23 +6,11 @@ mod support;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
-use stir::{Call, Config, PrivateKey, Signer};
-use support::{Answer, Cfg, Http, Kamailio, Lab, Module, Request, wait_for};
-
-fn identity(lab: &Lab, x5u: &str) -> String {
-    let call =
-        Call { orig: "12155551212", dest: "12155551213", attest: "A", x5u, ..Call::default() };
-    Signer::new(&Config::default()).identity(&call, PrivateKey::Pem(&lab.read("key.pem"))).unwrap()
-}
+use support::fetching::{self, signed};
+use support::{Answer, Cfg, Http, Kamailio, Lab, Request, wait_for};
 
 fn cfg() -> Cfg {
-    Cfg::new(Module::Ours).param("fetchers", 1).param("timeout", 1).route(
-        r#"
-        $var(code) = secsipid_check_identity("");
-        append_to_reply("X-Code: $var(code)\r\nX-Error: $secsipid(error)\r\n");
-        sl_send_reply("200", "OK");
-        "#,
-    )
+    fetching::cfg(fetching::blocking)
 }
 
 fn threads(pid: u32) -> usize {
@@ -33,7 +21,7 @@ fn threads(pid: u32) -> usize {
 fn sixteen_workers_cost_one_download_and_have_one_thread() {
     let (lab, http) = (Lab::new(), Http::start());
     let x5u = http.on("/cert.pem", Answer::Ok(lab.read("cert.pem").into()));
-    let identity = identity(&lab, &x5u);
+    let identity = signed(&lab, &x5u);
     let control = support::Folder::new();
     let socket = control.inside("ctl");
     let cfg = cfg()
@@ -74,9 +62,9 @@ fn sixteen_workers_cost_one_download_and_have_one_thread() {
 fn a_host_that_never_answers_holds_up_nobody_for_long() {
     const CALLS: usize = 3000;
     let (lab, http) = (Lab::new(), Http::start());
-    let good = identity(&lab, &http.on("/cert.pem", Answer::Ok(lab.read("cert.pem").into())));
+    let good = signed(&lab, &http.on("/cert.pem", Answer::Ok(lab.read("cert.pem").into())));
     let dead = Http::start();
-    let silent = identity(&lab, &dead.on("/cert.pem", Answer::Silent));
+    let silent = signed(&lab, &dead.on("/cert.pem", Answer::Silent));
     let mut kamailio = Kamailio::start(&cfg().workers(2));
     let processes = kamailio.processes();
     let started = Instant::now();
@@ -119,23 +107,7 @@ fn a_host_that_never_answers_holds_up_nobody_for_long() {
 fn kamailio_ends_with_its_fetcher_as_with_any_process() {
     let kamailio = Kamailio::start(&cfg());
     let before = kamailio.processes();
-    // The one that listens to nothing but a Unix socket of its own.
-    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
-    let name = format!("@secsipid-{}-0", kamailio.pid());
-    let inode = sockets
-        .lines()
-        .find(|line| line.ends_with(&name))
-        .and_then(|line| line.split_whitespace().nth(6))
-        .unwrap_or_else(|| panic!("nobody listens at {name}"));
-    let holds = |pid: &&u32| {
-        std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten().any(|fd| {
-            let link = std::fs::read_link(fd.path()).unwrap_or_default();
-            link.to_string_lossy() == format!("socket:[{inode}]")
-        })
-    };
-    let holders: Vec<&u32> = before.iter().filter(holds).collect();
-    assert_eq!(holders.len(), 1, "only the fetcher holds its socket");
-    Command::new("kill").args(["-KILL", &holders[0].to_string()]).status().unwrap();
+    support::signal(kamailio.fetcher(), "KILL");
     wait_for("Kamailio to end", Duration::from_secs(20), || {
         (!kamailio.processes().iter().any(|pid| before.contains(pid))).then_some(())
     });

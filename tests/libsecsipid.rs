@@ -18,8 +18,7 @@ fn the_stock_module_signs_and_checks_on_our_library() {
     let cert = lab.read("cert.pem");
     let x5u = http.on("/cert.pem", Answer::Ok(cert.clone().into()));
     let gone = http.on("/gone.pem", Answer::Status(404));
-    lab.key("other-key.pem", "EC:P-256");
-    lab.issue("other.pem", "other-key.pem", 30);
+    lab.secsipidx("ca . --update --spc 5678");
     lab.openssl("req -x509 -new -key key.pem -out stranger.pem -days 30 -subj /CN=Stranger");
     let path = |name: &str| lab.path(name);
     let cfg = Cfg::new(Module::Stock)
@@ -51,7 +50,7 @@ fn the_stock_module_signs_and_checks_on_our_library() {
         "#,
             key = path("key.pem"),
             cert = path("cert.pem"),
-            other = path("other.pem"),
+            other = path("spc-5678.pem"),
             stranger = path("stranger.pem"),
             none = path("none.pem"),
         ));

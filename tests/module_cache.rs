@@ -251,10 +251,7 @@ fn a_folder_that_takes_nothing_costs_a_warning() {
 #[test]
 fn https_asks_for_the_named_authority() {
     let (lab, other) = (Lab::new(), Lab::new());
-    lab.key("web-key.pem", "EC:P-256");
-    lab.openssl("req -new -key web-key.pem -subj /CN=web -out web.csr");
-    lab.folder.write("web.cnf", "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n");
-    lab.openssl("x509 -req -in web.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 -extfile web.cnf -out web.pem");
+    lab.web_server("127.0.0.1");
     let https = Https::start(
         lab.folder.path(),
         &lab.folder.join("web.pem"),

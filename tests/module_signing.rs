@@ -209,13 +209,12 @@ fn headers_are_judged_as_a_set() {
 fn a_key_is_replaced_while_kamailio_runs() {
     let mut live = Live::start();
     let processes = live.kamailio.processes();
-    live.lab.key("key2.pem", "EC:P-256");
-    live.lab.issue("cert2.pem", "key2.pem", 30);
-    let (first, second) = (live.lab.read("key.pem"), live.lab.read("key2.pem"));
+    live.lab.secsipidx("ca . --update --spc 5678");
+    let (first, second) = (live.lab.read("key.pem"), live.lab.read("spc-5678-key.pem"));
     live.lab.folder.write("live.pem", &first);
     let verdicts = || {
         let identity = live.build("A", "", "live.pem").header("X-Val").to_owned();
-        ["cert.pem", "cert2.pem"]
+        ["cert.pem", "spc-5678.pem"]
             .map(|cert| live.check(&[("Identity", &identity)], cert).number("X-Ret"))
     };
     assert_eq!(verdicts(), [1, -251]);
@@ -226,7 +225,7 @@ fn a_key_is_replaced_while_kamailio_runs() {
     assert_eq!(verdicts(), [1, -251], "written anew");
     // A certificate's file as well.
     let identity = live.identity("A", "");
-    live.lab.folder.write("cert-live.pem", live.lab.read("cert2.pem"));
+    live.lab.folder.write("cert-live.pem", live.lab.read("spc-5678.pem"));
     assert_eq!(live.check(&[("Identity", &identity)], "cert-live.pem").number("X-Ret"), -251);
     live.lab.folder.write("cert-live.pem", live.lab.read("cert.pem"));
     assert_eq!(live.check(&[("Identity", &identity)], "cert-live.pem").number("X-Ret"), 1);

@@ -3,10 +3,6 @@
 
 mod support;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use p256::ecdsa::signature::Signer as _;
-use p256::pkcs8::DecodePrivateKey;
 use support::{Cfg, Kamailio, Lab, Module, Reply, Request, Site};
 
 /// An Identity header of another carrier's, made this many seconds ago.
@@ -109,25 +105,11 @@ fn x5u_deny_outweighs_x5u_permit() {
     }
 }
 
-/// A policy administrator's list (ATIS-1000084) with the lab's root, signed by this key.
-fn trust_list(lab: &Lab, key: &str) -> String {
-    let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
-    let list = serde_json::json!({ "version": "1.0", "trustList": [lab.read("ca.pem")] });
-    let head = serde_json::json!({ "alg": "ES256", "typ": "JOSE" });
-    let signed = format!("{}.{}", encode(head.to_string()), encode(list.to_string()));
-    let key = p256::ecdsa::SigningKey::from_pkcs8_pem(&lab.read(key)).unwrap();
-    let signature: p256::ecdsa::Signature = key.sign(signed.as_bytes());
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
-}
-
 #[test]
 fn a_trust_list_counts_if_its_own_key_signed_it() {
     let site = Site::new();
     let lab = &site.lab;
-    lab.key("pa-key.pem", "EC:P-256");
-    lab.key("stranger-key.pem", "EC:P-256");
-    let signer = lab.public("pa-key.pem", "pa.pem");
-    let list = lab.folder.write("list.jws", trust_list(lab, "pa-key.pem"));
+    let (list, signer) = (lab.path("trust-list.jws"), lab.path("crl-signer.pem"));
     // What is named last counts.
     let cfg = checks(&site).param("trust_anchors", list.as_str());
     let cfg = cfg.param("trust_anchors_key", signer.as_str());
@@ -136,7 +118,7 @@ fn a_trust_list_counts_if_its_own_key_signed_it() {
     assert_eq!(reply.number("X-Ret"), 1, "{reply:?}");
     drop(kamailio);
 
-    lab.folder.write("list.jws", trust_list(lab, "stranger-key.pem"));
+    lab.folder.write("trust-list.jws", Lab::new().read("trust-list.jws"));
     let log = Kamailio::refused(&cfg);
     let line =
         log.lines().find(|line| line.contains("did not sign")).unwrap_or_else(|| panic!("{log}"));

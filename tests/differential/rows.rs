@@ -479,14 +479,17 @@ impl Rows {
     fn certificates(&mut self, lab: &Lab) {
         lab.issue("expired.pem", "key.pem", -1);
         lab.openssl("req -x509 -new -key second.pem -out stranger.pem -days 30 -subj /CN=Stranger");
+        // The stock module reads the first certificate of a chain only.
+        let anchors = lab.read("ca.pem") + &lab.read("intermediate.pem");
+        lab.folder.write("anchors.pem", anchors);
         let file = |name: &str| format!("CertCAFile={}", lab.path(name));
         let check = |set: &str, name: &str| {
             Row::new(&format!("{set}-{name}"), "check").args(&[&self.good(), &lab.path(name)])
         };
         let mut sets = Vec::new();
         for (set, options) in [
-            ("ca", vec!["CertVerify=5".to_owned(), file("ca.pem")]),
-            ("ca-only", vec!["CertVerify=4".to_owned(), file("ca.pem")]),
+            ("ca", vec!["CertVerify=5".to_owned(), file("anchors.pem")]),
+            ("ca-only", vec!["CertVerify=4".to_owned(), file("anchors.pem")]),
             ("time-only", vec!["CertVerify=32".to_owned()]),
             ("system", vec!["CertVerify=3".to_owned()]),
             ("other-ca", vec!["CertVerify=5".to_owned(), file("stranger.pem")]),

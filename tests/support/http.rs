@@ -13,10 +13,10 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub enum Answer {
     Ok(Vec<u8>),
-    /// The same after this time.
-    Slow(Duration, Vec<u8>),
     Status(u16),
     Redirect(String),
+    /// The same after a while: the server's own pace.
+    Slow(Duration, Vec<u8>),
     /// 200 and a body of this many octets.
     Large(usize),
     /// 200 and a body that never ends.
@@ -36,7 +36,7 @@ struct Shared {
     stopped: AtomicBool,
 }
 
-/// A server that stops with the value.
+/// A server that stops with the value. A path nobody set answers 404; `*` sets all of those.
 pub struct Http {
     pub port: u16,
     shared: Arc<Shared>,
@@ -44,7 +44,12 @@ pub struct Http {
 
 impl Http {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_on("127.0.0.1")
+    }
+
+    /// The same at this address; at 0.0.0.0 each of 127.0.0.0/8 is another server to clients.
+    pub fn start_on(address: &str) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared::default());
         let server = Arc::clone(&shared);
@@ -64,7 +69,16 @@ impl Http {
     /// Answers a path; its URL.
     pub fn on(&self, path: &str, answer: Answer) -> String {
         self.shared.answers.lock().unwrap().insert(path.into(), answer);
+        self.url(path)
+    }
+
+    pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Requests for all paths so far.
+    pub fn total(&self) -> usize {
+        self.shared.counts.lock().unwrap().values().sum()
     }
 
     /// Requests for a path so far.
@@ -95,16 +109,22 @@ impl Shared {
         let text = String::from_utf8_lossy(&request);
         let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
         *self.counts.lock().unwrap().entry(path.clone()).or_default() += 1;
-        let answer =
-            self.answers.lock().unwrap().get(&path).cloned().unwrap_or(Answer::Status(404));
+        let answers = self.answers.lock().unwrap();
+        let answer = answers.get(&path).or_else(|| answers.get("*")).cloned();
+        drop(answers);
+        let answer = answer.unwrap_or(Answer::Status(404));
         let head = |status: &str, more: &str| {
             format!("HTTP/1.1 {status}\r\nConnection: close\r\n{more}\r\n")
         };
-        if let Answer::Slow(pause, _) = &answer {
-            std::thread::sleep(*pause);
-        }
         match answer {
-            Answer::Ok(body) | Answer::Slow(_, body) => {
+            Answer::Ok(body) => {
+                stream.write_all(
+                    head("200 OK", &format!("Content-Length: {}\r\n", body.len())).as_bytes(),
+                )?;
+                stream.write_all(&body)
+            }
+            Answer::Slow(time, body) => {
+                std::thread::sleep(time);
                 stream.write_all(
                     head("200 OK", &format!("Content-Length: {}\r\n", body.len())).as_bytes(),
                 )?;

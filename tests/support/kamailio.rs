@@ -17,6 +17,13 @@ pub enum Module {
     Without,
 }
 
+/// What a Kamailio finds around itself.
+#[derive(Clone, Default)]
+struct Around {
+    env: Vec<(String, String)>,
+    resolv_conf: Option<String>,
+}
+
 /// A kamailio.cfg: what all tests need, with modules, parameters and routes added.
 #[derive(Clone)]
 pub struct Cfg {
@@ -25,7 +32,7 @@ pub struct Cfg {
     pub debug: i32,
     pub tcp: bool,
     tm: bool,
-    env: Vec<(String, String)>,
+    around: Around,
     globals: String,
     modules: String,
     params: String,
@@ -40,7 +47,7 @@ impl Cfg {
             debug: 2,
             tcp: false,
             tm: false,
-            env: Vec::new(),
+            around: Around::default(),
             globals: String::new(),
             modules: String::new(),
             params: String::new(),
@@ -66,7 +73,13 @@ impl Cfg {
 
     /// An environment variable of Kamailio's.
     pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.env.push((name.into(), value.into()));
+        self.around.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Another /etc/resolv.conf, this file of the host's; that needs root.
+    pub fn resolv_conf(mut self, path: &str) -> Self {
+        self.around.resolv_conf = Some(path.into());
         self
     }
 
@@ -217,16 +230,16 @@ impl Kamailio {
     pub fn start_in(folder: Folder, cfg: &Cfg) -> Self {
         let port = free_port();
         let text = cfg.text(port, module_path(&folder, cfg.module).as_deref());
-        Self::run(folder, port, &text, &[], &cfg.env)
+        Self::run(folder, port, &text, &[], &cfg.around)
     }
 
     /// Starts one with this very cfg, and waits until it answers OPTIONS on this port.
     pub fn start_text(folder: Folder, port: u16, cfg: &str, args: &[&str]) -> Self {
-        Self::run(folder, port, cfg, args, &[])
+        Self::run(folder, port, cfg, args, &Around::default())
     }
 
-    fn run(folder: Folder, port: u16, cfg: &str, args: &[&str], env: &[(String, String)]) -> Self {
-        let child = spawn(&folder, cfg, args, env);
+    fn run(folder: Folder, port: u16, cfg: &str, args: &[&str], around: &Around) -> Self {
+        let child = spawn(&folder, cfg, args, around);
         let mut kamailio = Self { child, port, folder };
         let sip = Sip::udp(port);
         wait_for("Kamailio answers OPTIONS", Duration::from_secs(20), || {
@@ -243,7 +256,7 @@ impl Kamailio {
         let folder = Folder::new();
         let port = free_port();
         let text = cfg.text(port, module_path(&folder, cfg.module).as_deref());
-        let child = spawn(&folder, &text, &[], &cfg.env);
+        let child = spawn(&folder, &text, &[], &cfg.around);
         let mut kamailio = Self { child, port, folder };
         let sip = Sip::udp(port);
         let status = wait_for("Kamailio stops", Duration::from_secs(20), || {
@@ -261,7 +274,7 @@ impl Kamailio {
         let folder = Folder::new();
         let text = cfg.text(free_port(), module_path(&folder, cfg.module).as_deref());
         let path = folder.write("kamailio.cfg", text);
-        let output = command().args(["-c", "-f", &path]).output().unwrap();
+        let output = command(&cfg.around).args(["-c", "-f", &path]).output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
@@ -361,10 +374,15 @@ fn module_path(folder: &Folder, module: Module) -> Option<String> {
 
 /// `kamailio`, in the chroot if one is asked for. It stops when the thread that started it is gone,
 /// also by Ctrl-C.
-fn command() -> Command {
+fn command(around: &Around) -> Command {
     let binary = std::env::var("KAMAILIO").unwrap_or_else(|_| "kamailio".into());
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM"]);
+    if let Some(path) = &around.resolv_conf {
+        let script = "mount --bind \"$0\" \"$1\" && shift && exec \"$@\"";
+        command.args(["unshare", "--mount", "sh", "-c", script, path]);
+        command.arg(root().join("etc/resolv.conf"));
+    }
     if root() != std::path::Path::new("/") {
         command.arg("chroot").arg(root());
     }
@@ -372,12 +390,12 @@ fn command() -> Command {
     command
 }
 
-fn spawn(folder: &Folder, cfg: &str, args: &[&str], env: &[(String, String)]) -> Child {
+fn spawn(folder: &Folder, cfg: &str, args: &[&str], around: &Around) -> Child {
     let path = folder.write("kamailio.cfg", cfg);
     let run = folder.join("run");
     std::fs::create_dir_all(&run).unwrap();
     let log = std::fs::File::create(folder.join("log")).unwrap();
-    command()
+    command(around)
         .args([
             "-DD",
             "-E",
@@ -393,7 +411,7 @@ fn spawn(folder: &Folder, cfg: &str, args: &[&str], env: &[(String, String)]) ->
             "16",
         ])
         .args(args)
-        .envs(env.iter().map(|(name, value)| (name, value)))
+        .envs(around.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)

@@ -1,9 +1,13 @@
-//! A certification authority with a signer's certificate, and keys of all kinds: made by OpenSSL.
+//! A certification authority with a signer's certificate: the laboratory of `secsipidx ca`. OpenSSL
+//! makes what that has no use for: keys of other kinds, certificates that have expired or share a
+//! key, those of web servers.
 
 use super::Folder;
+use super::kamailio::built;
 use std::process::Command;
 
-/// Files in a folder: `ca.pem`, `cert.pem` (SPC 1234, with `key.pem`), and what is asked for.
+/// Files in a folder: those of `secsipidx ca`, `ca.pem` (the trust anchor), `cert.pem` (SPC 1234 with
+/// its chain) and `key.pem`, which are three of them, and what is asked for.
 pub struct Lab {
     pub folder: Folder,
 }
@@ -11,57 +15,60 @@ pub struct Lab {
 impl Lab {
     pub fn new() -> Self {
         let lab = Self { folder: Folder::new() };
-        lab.key("ca-key.pem", "EC:P-256");
-        lab.openssl("req -x509 -new -key ca-key.pem -out ca.pem -days 30 -subj /C=US/O=Test/CN=Root -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign");
-        lab.key("key.pem", "EC:P-256");
-        lab.issue("cert.pem", "key.pem", 30);
+        lab.secsipidx("ca . --days 30");
+        for (name, of) in
+            [("ca.pem", "root.pem"), ("cert.pem", "spc-1234.pem"), ("key.pem", "spc-1234-key.pem")]
+        {
+            std::fs::copy(lab.folder.join(of), lab.folder.join(name)).unwrap();
+        }
         lab
     }
 
     /// Makes a private key: `EC:P-256`, `EC:P-384`, `RSA`, `ED25519`.
     pub fn key(&self, name: &str, kind: &str) -> String {
-        let kind = match kind.split_once(':') {
-            Some((_, curve)) => format!("EC -pkeyopt ec_paramgen_curve:{curve}"),
-            None => kind.to_owned(),
-        };
-        self.openssl(&format!("genpkey -algorithm {kind} -out {name}"));
+        match kind.split_once(':') {
+            Some((_, "P-256")) => self.secsipidx(&format!("keygen {name}")),
+            Some((_, curve)) => self.openssl(&format!(
+                "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:{curve} -out {name}"
+            )),
+            None => self.openssl(&format!("genpkey -algorithm {kind} -out {name}")),
+        }
         self.folder.inside(name)
     }
 
-    /// Issues a certificate with the CA: `/C=US/O=Test/CN=SHAKEN 1234` and its TNAuthList, valid
-    /// from now for so many days; with -1 it has expired (OpenSSL takes no smaller one).
+    /// Issues another certificate for SPC 1234 and this key, valid from now for so many days; with
+    /// -1 it has expired (OpenSSL takes no smaller one).
     pub fn issue(&self, name: &str, key: &str, days: i64) -> String {
         self.folder.write(
             "leaf.cnf",
-            "[leaf]\nbasicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n1.3.6.1.5.5.7.1.26=DER:3008a006160431323334\n",
+            "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n1.3.6.1.5.5.7.1.26=DER:3008a006160431323334\n",
         );
-        self.run(&[
-            "req",
-            "-new",
-            "-key",
-            key,
-            "-subj",
-            "/C=US/O=Test/CN=SHAKEN 1234",
-            "-out",
-            "leaf.csr",
-        ]);
-        self.openssl(&format!(
-            "x509 -req -in leaf.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days {days} -extfile leaf.cnf -extensions leaf -out {name}"
-        ));
-        self.folder.inside(name)
+        self.sign(name, key, "/C=US/O=Lab/CN=SHAKEN 1234", "intermediate", days, "leaf.cnf");
+        let chain = self.read(name) + &self.read("intermediate.pem");
+        self.folder.write(name, chain)
     }
 
-    /// Makes the CA's revocation list with these certificates on it, valid for a week.
+    /// Issues a web server's certificate (`web.pem`, `web-key.pem`), which clients that trust in
+    /// `ca.pem` take.
+    pub fn web_server(&self, host: &str) {
+        self.key("web-key.pem", "EC:P-256");
+        self.folder
+            .write("web.cnf", format!("subjectAltName=IP:{host}\nbasicConstraints=CA:FALSE\n"));
+        self.sign("web.pem", "web-key.pem", "/CN=web", "root", 30, "web.cnf");
+    }
+
+    fn sign(&self, name: &str, key: &str, subject: &str, ca: &str, days: i64, extensions: &str) {
+        self.run("openssl", &["req", "-new", "-key", key, "-subj", subject, "-out", "new.csr"]);
+        self.openssl(&format!(
+            "x509 -req -in new.csr -CA {ca}.pem -CAkey {ca}-key.pem -CAcreateserial -days {days} -extfile {extensions} -out {name}"
+        ));
+    }
+
+    /// Makes the CA's revocation list with the certificates of these codes on it.
     pub fn crl(&self, name: &str, revoked: &[&str]) -> String {
-        self.folder.write(
-            "ca.cnf",
-            "[ca]\ndefault_ca=lab\n[lab]\ndatabase=index.txt\ndefault_md=sha256\ncertificate=ca.pem\nprivate_key=ca-key.pem\n",
-        );
-        self.folder.write("index.txt", "");
-        for certificate in revoked {
-            self.openssl(&format!("ca -config ca.cnf -revoke {certificate}"));
-        }
-        self.openssl(&format!("ca -config ca.cnf -gencrl -crldays 7 -out {name}"));
+        let codes: String = revoked.iter().map(|code| format!(" --revoke {code}")).collect();
+        self.secsipidx(&format!("ca . --update --days 7{codes}"));
+        self.replace(name, "crl.pem");
         self.folder.inside(name)
     }
 
@@ -86,17 +93,23 @@ impl Lab {
         std::fs::read_to_string(self.folder.join(name)).unwrap()
     }
 
-    /// Runs OpenSSL in the folder; arguments have no spaces in them.
-    pub fn openssl(&self, args: &str) {
-        self.run(&args.split(' ').collect::<Vec<_>>());
+    /// Runs our tool in the folder; arguments have no spaces in them.
+    pub fn secsipidx(&self, args: &str) {
+        let tool = built("secsipidx");
+        self.run(tool.to_str().unwrap(), &args.split(' ').collect::<Vec<_>>());
     }
 
-    fn run(&self, args: &[&str]) {
-        let output =
-            Command::new("openssl").args(args).current_dir(self.folder.path()).output().unwrap();
+    /// Runs OpenSSL in the folder, in the same way.
+    pub fn openssl(&self, args: &str) {
+        self.run("openssl", &args.split(' ').collect::<Vec<_>>());
+    }
+
+    fn run(&self, tool: &str, args: &[&str]) {
+        let output = Command::new(tool).args(args).current_dir(self.folder.path()).output();
+        let output = output.unwrap_or_else(|e| panic!("{tool} can't run ({e}): run make build"));
         assert!(
             output.status.success(),
-            "openssl {args:?}: {}",
+            "{tool} {args:?}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
     }

@@ -8,20 +8,26 @@
     reason = "each test uses a part of it"
 )]
 
+pub mod fetching;
 pub mod http;
 pub mod kamailio;
 pub mod lab;
+pub mod load;
+pub mod redis;
 pub mod sip;
 pub mod site;
 
 pub use http::{Answer, Http};
 pub use kamailio::{Cfg, Kamailio, Module};
 pub use lab::Lab;
+pub use load::{Answered, Load};
+pub use redis::Redis;
 pub use sip::{Reply, Request, Sip, UdpCall};
 pub use site::Site;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -99,6 +105,20 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<
         assert!(Instant::now() < deadline, "{what}: nothing in {limit:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Sends a signal to a process of the test's.
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap();
+    assert!(sent.success(), "SIG{name} to {pid}");
+}
+
+/// KiB that a process alone has written. Code counts as private too while only one process has run
+/// it, and then as shared: that is not what a process costs.
+pub fn private_memory(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = text.lines().find(|line| line.starts_with("Private_Dirty")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// Says that a test can't run here: `.ci/run` looks for it. Not by println!, which the test harness

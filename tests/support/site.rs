@@ -22,12 +22,7 @@ impl Site {
         let [_, _, high, low] = std::process::id().to_be_bytes();
         let host = format!("127.{}.{high}.{low}", 100 + NEXT.fetch_add(1, Ordering::Relaxed));
         let lab = Lab::new();
-        lab.crl("crl.pem", &[]);
-        lab.key("web-key.pem", "EC:P-256");
-        lab.openssl("req -new -key web-key.pem -subj /CN=web -out web.csr");
-        lab.folder
-            .write("web.cnf", format!("subjectAltName=IP:{host}\nbasicConstraints=CA:FALSE\n"));
-        lab.openssl("x509 -req -in web.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 -extfile web.cnf -out web.pem");
+        lab.web_server(&host);
         let path = |name| lab.folder.join(name);
         let https =
             Https::start_at(&host, 8443, lab.folder.path(), &path("web.pem"), &path("web-key.pem"));

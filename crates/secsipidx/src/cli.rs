@@ -42,7 +42,7 @@ pub enum Command {
     Keygen(Keygen),
     /// Make a certificate signing request with a TNAuthList (RFC 8226)
     Csr(Csr),
-    /// Make a laboratory: root, intermediate, SPC certificates, CRL, indirect CRL
+    /// Make a laboratory: root, intermediate, SPC certificates, CRL, indirect CRL, trust list
     Ca(Ca),
     /// Download a certificate as a verifier would, and show it
     Fetch(Fetch),
@@ -237,19 +237,27 @@ pub struct Ca {
     /// Folder for the files; made if it is not there
     pub folder: PathBuf,
     /// Service provider code to make a certificate for; several are allowed
-    #[arg(long, value_name = "CODE", default_value = "1234")]
+    #[arg(
+        long,
+        value_name = "CODE",
+        default_value = "1234",
+        default_value_if("update", "true", None)
+    )]
     pub spc: Vec<String>,
-    /// Code whose certificate both CRLs revoke; it must be among the --spc
+    /// Code whose certificate both CRLs revoke; it must be among the --spc, or there already
     #[arg(long, value_name = "CODE")]
     pub revoke: Vec<String>,
-    /// Days that certificates and CRLs are valid
+    /// Days that certificates, CRLs and trust list are valid
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub days: u32,
     /// Where the indirect CRL can be had, for the certificates' distribution points
     #[arg(long, value_name = "URL", default_value = "https://127.0.0.1/crl-indirect.pem")]
     pub crl_url: String,
-    /// Replace files that are there
+    /// Go on with the laboratory in the folder: add certificates, make CRLs and trust list anew
     #[arg(long)]
+    pub update: bool,
+    /// Replace files that are there
+    #[arg(long, conflicts_with = "update")]
     pub force: bool,
 }
 

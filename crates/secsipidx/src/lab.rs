@@ -5,6 +5,7 @@ use crate::keys::{self, Access, NewKey};
 use crate::pki::{self, Holder, Indirect, Role};
 use crate::{input, output};
 use p256::elliptic_curve::zeroize::Zeroizing;
+use std::path::Path;
 use std::process::ExitCode;
 use stir::{Code, Error, Result};
 
@@ -30,55 +31,48 @@ pub fn csr(args: &Csr) -> Result<ExitCode> {
 /// # Errors
 /// A code that can't be one, a file that is there.
 pub fn ca(args: &Ca) -> Result<ExitCode> {
-    for code in &args.spc {
+    let there =
+        |code: &&String| args.update && args.folder.join(format!("spc-{code}.pem")).exists();
+    let mut codes = args.spc.clone();
+    for code in args.spc.iter().chain(&args.revoke) {
         check_code(code)?;
     }
-    if let Some(code) = args.revoke.iter().find(|code| !args.spc.contains(code)) {
-        return Err(Error::new(
-            Code::Generic,
-            format!("--revoke {code} is none of the --spc: only what is made can be revoked"),
-        ));
+    for code in args.revoke.iter().filter(|code| !args.spc.contains(code)) {
+        if !there(&code) {
+            return Err(Error::new(
+                Code::Generic,
+                format!("--revoke {code} is none of the --spc: only what is made can be revoked"),
+            ));
+        }
+        codes.push(code.clone());
     }
-    let days = args.days;
-    let root = Holder::issue("CN=SHAKEN lab root,O=Lab,C=US", &Role::Ca(None), days, None)?;
-    let inter =
-        Holder::issue("CN=SHAKEN lab CA,O=Lab,C=US", &Role::Ca(Some(0)), days, Some(&root))?;
-    let crl_signer =
-        Holder::issue("CN=SHAKEN lab CRL,O=Lab,C=US", &Role::CrlSigner, days, Some(&root))?;
-    let crl = (args.crl_url.as_str(), crl_signer.name());
-    let mut signers = Vec::new();
-    for code in &args.spc {
-        let subject = format!("CN=SHAKEN {code},O=Lab,C=US");
-        let role = Role::Signer { spcs: std::slice::from_ref(code), crl };
-        signers.push((code, Holder::issue(&subject, &role, days, Some(&inter))?));
-    }
-    let revoked: Vec<_> = signers
-        .iter()
-        .filter(|(code, _)| args.revoke.contains(code))
-        .map(|(_, holder)| holder)
-        .collect();
-
-    let indirect = Indirect { issuer: inter.name(), url: &args.crl_url };
-    let inter_pem = inter.pem()?;
-    let intermediates = format!("{inter_pem}{}", crl_signer.pem()?);
-    let mut files = vec![
-        public("root.pem", root.pem()?),
-        secret("root-key.pem", &root)?,
-        public("intermediates.pem", intermediates),
-        public("intermediate.pem", inter_pem.clone()),
-        secret("intermediate-key.pem", &inter)?,
-        public("crl-signer.pem", crl_signer.pem()?),
-        secret("crl-signer-key.pem", &crl_signer)?,
-        public("crl.pem", inter.crl(days, &revoked, None)?),
-        public("crl-indirect.pem", crl_signer.crl(days, &revoked, Some(&indirect))?),
-    ];
-    for (code, holder) in &signers {
-        files.push(public(&format!("spc-{code}.pem"), format!("{}{inter_pem}", holder.pem()?)));
-        files.push(secret(&format!("spc-{code}-key.pem"), holder)?);
+    let lab = if args.update { Lab::read(&args.folder)? } else { Lab::make(args.days)? };
+    let crl = (args.crl_url.as_str(), lab.administrator.name());
+    let inter_pem = lab.inter.pem()?;
+    let mut files = if args.update { Vec::new() } else { lab.files()? };
+    let mut revoked = Vec::new();
+    for code in &codes {
+        let (pem, key) = (format!("spc-{code}.pem"), format!("spc-{code}-key.pem"));
+        let holder = if args.update && args.folder.join(&pem).exists() {
+            Lab::holder(&args.folder, &pem, &key)?
+        } else {
+            let subject = format!("CN=SHAKEN {code},O=Lab,C=US");
+            let role = Role::Signer { spcs: std::slice::from_ref(code), crl };
+            let holder = Holder::issue(&subject, &role, args.days, Some(&lab.inter))?;
+            files.push(public(&pem, format!("{}{inter_pem}", holder.pem()?)));
+            files.push(secret(&key, &holder)?);
+            holder
+        };
+        if args.revoke.contains(code) {
+            revoked.push(holder);
+        }
     }
     // Half a new laboratory in an old one would be of no use: all files, or none.
-    if let Some(there) = files.iter().map(|file| args.folder.join(&file.0)).find(|p| p.exists())
+    let lists = lab.lists(args, &revoked)?;
+    if let Some(there) =
+        files.iter().chain(&lists).map(|file| args.folder.join(&file.0)).find(|p| p.exists())
         && !args.force
+        && !args.update
     {
         return Err(Error::new(
             Code::FileRead,
@@ -94,15 +88,79 @@ pub fn ca(args: &Ca) -> Result<ExitCode> {
     for (name, text, access) in &files {
         keys::write(&args.folder.join(name), text, *access, args.force)?;
     }
+    for (name, text, access) in &lists {
+        keys::write(&args.folder.join(name), text, *access, args.force || args.update)?;
+    }
     let folder = args.folder.display();
     Ok(output::print(&format!(
         "{folder}/root.pem           trust anchor (--ca)
 {folder}/intermediates.pem  the CA below it and the signer of the indirect CRL (--intermediates)
 {folder}/crl.pem            the CA's CRL (--crl)
 {folder}/crl-indirect.pem   the same from another signer, as the STI-PA's is
+{folder}/trust-list.jws     the trust anchor in a list that crl-signer.pem signed, as the STI-PA's is
 {folder}/spc-CODE.pem       certificate and chain to serve at x5u; its key: spc-CODE-key.pem
 "
     )))
+}
+
+/// Who issues: the same for all certificates of a laboratory.
+struct Lab {
+    root: Holder,
+    inter: Holder,
+    /// Signs the indirect CRL and the trust list, as the STI-PA does.
+    administrator: Holder,
+}
+
+impl Lab {
+    fn make(days: u32) -> Result<Self> {
+        let root = Holder::issue("CN=SHAKEN lab root,O=Lab,C=US", &Role::Ca(None), days, None)?;
+        let issue = |subject, role| Holder::issue(subject, &role, days, Some(&root));
+        let inter = issue("CN=SHAKEN lab CA,O=Lab,C=US", Role::Ca(Some(0)))?;
+        let administrator = issue("CN=SHAKEN lab CRL,O=Lab,C=US", Role::Administrator)?;
+        Ok(Self { root, inter, administrator })
+    }
+
+    fn read(folder: &Path) -> Result<Self> {
+        Ok(Self {
+            root: Self::holder(folder, "root.pem", "root-key.pem")?,
+            inter: Self::holder(folder, "intermediate.pem", "intermediate-key.pem")?,
+            administrator: Self::holder(folder, "crl-signer.pem", "crl-signer-key.pem")?,
+        })
+    }
+
+    /// One whose files are there.
+    fn holder(folder: &Path, certificate: &str, key: &str) -> Result<Holder> {
+        let read = |name: &str| input::read(&folder.join(name).to_string_lossy());
+        Holder::from_pem(&read(certificate)?, &read(key)?).map_err(|e| {
+            let folder = folder.display();
+            Error::new(e.code(), format!("\"{folder}\": {certificate}, {key}: {}", e.message()))
+        })
+    }
+
+    fn files(&self) -> Result<Vec<File>> {
+        let inter = self.inter.pem()?;
+        let administrator = self.administrator.pem()?;
+        Ok(vec![
+            public("root.pem", self.root.pem()?),
+            secret("root-key.pem", &self.root)?,
+            public("intermediates.pem", format!("{inter}{administrator}")),
+            public("intermediate.pem", inter),
+            secret("intermediate-key.pem", &self.inter)?,
+            public("crl-signer.pem", administrator),
+            secret("crl-signer-key.pem", &self.administrator)?,
+        ])
+    }
+
+    /// What runs out, or changes with who is revoked.
+    fn lists(&self, args: &Ca, revoked: &[Holder]) -> Result<Vec<File>> {
+        let indirect = Indirect { issuer: self.inter.name(), url: &args.crl_url };
+        let days = args.days;
+        Ok(vec![
+            public("crl.pem", self.inter.crl(days, revoked, None)?),
+            public("crl-indirect.pem", self.administrator.crl(days, revoked, Some(&indirect))?),
+            public("trust-list.jws", self.administrator.trust_list(days, &[&self.root])?),
+        ])
+    }
 }
 
 /// A service provider code names files and stands in a certificate: North America's have four

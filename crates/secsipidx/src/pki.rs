@@ -2,13 +2,16 @@
 
 use crate::inspect::cert::{TN_AUTH_LIST, encode_spcs};
 use crate::keys::NewKey;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use der::asn1::{BitString, ObjectIdentifier, OctetString};
 use der::{Encode, EncodePem, pem::LineEnding};
 use p256::ecdsa::signature::Signer;
-use p256::ecdsa::{DerSignature, SigningKey};
+use p256::ecdsa::{DerSignature, Signature, SigningKey};
 use p256::pkcs8::spki::{SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
+use serde_json::json;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use stir::{Code, Error, Result};
 use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{self, Builder, CertificateBuilder, CrlBuilder};
@@ -28,6 +31,8 @@ use x509_cert::time::{Time, Validity};
 
 const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
 const CERTIFICATE_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.29");
+/// Seconds.
+const DAY: u64 = 86_400;
 
 /// A certificate with its private key.
 pub struct Holder {
@@ -41,8 +46,8 @@ pub struct Holder {
 pub enum Role<'a> {
     /// May issue certificates and CRLs; `Some(0)` ends with them.
     Ca(Option<u8>),
-    /// Signs the indirect CRL (the STI-PA's role).
-    CrlSigner,
+    /// Signs the indirect CRL and the list of trusted CAs (the STI-PA's role).
+    Administrator,
     /// Signs calls of a service provider.
     Signer {
         /// Service provider codes.
@@ -65,13 +70,32 @@ impl Holder {
                 issuer.map_or_else(|| subject.clone(), |issuer| issuer.name().clone());
             let profile = Profile { subject, issuer: issuer_name, role };
             let serial = SerialNumber::new(&serial())?;
-            let validity = Validity::from_now(Duration::from_secs(u64::from(days) * 86_400))?;
+            let validity = Validity::from_now(Duration::from_secs(u64::from(days) * DAY))?;
             let spki = SubjectPublicKeyInfoOwned::from_key(&key.secret().public_key())?;
             let builder = CertificateBuilder::new(profile, serial, validity, spki)?;
             builder.build::<_, DerSignature>(&signer(issuer.map_or(&key, |issuer| &issuer.key)))
         };
         let certificate =
             made().map_err(|e| wrong(&format!("the certificate of {subject:?}"), e))?;
+        Ok(Self { key, certificate })
+    }
+
+    /// One that was made before: its certificate, which others may follow, and its key.
+    ///
+    /// # Errors
+    /// [`Code::KeyFormat`], [`Code::Generic`]: not readable, or not a pair.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self> {
+        let key = NewKey::from_pem(key)?;
+        let read = || -> der::Result<Option<Certificate>> {
+            let first = Certificate::load_pem_chain(certificate.as_bytes())?.into_iter().next();
+            let own = SubjectPublicKeyInfoOwned::from_key(&key.secret().public_key());
+            Ok(first.filter(|first| {
+                own.is_ok_and(|own| own == *first.tbs_certificate().subject_public_key_info())
+            }))
+        };
+        let certificate = read()
+            .map_err(|e| Error::new(Code::Generic, format!("the certificate can't be read: {e}")))?
+            .ok_or_else(|| Error::new(Code::Generic, "the key is not the certificate's"))?;
         Ok(Self { key, certificate })
     }
 
@@ -95,12 +119,14 @@ impl Holder {
     pub fn crl(
         &self,
         days: u32,
-        revoked: &[&Self],
+        revoked: &[Self],
         indirect: Option<&Indirect<'_>>,
     ) -> Result<String> {
         let made = || -> builder::Result<CertificateList> {
-            let mut list = CrlBuilder::new(&self.certificate, CrlNumber::try_from(1u64)?)?
-                .with_next_update(Some(after(days)?));
+            // Higher than the one before (§5.2.3), of which nobody here knows.
+            let number = CrlNumber::try_from(now())?;
+            let mut list =
+                CrlBuilder::new(&self.certificate, number)?.with_next_update(Some(after(days)?));
             let mut entries = Vec::new();
             for holder in revoked {
                 entries.push(entry(holder, indirect.map(|indirect| indirect.issuer))?);
@@ -120,6 +146,27 @@ impl Holder {
             Ok(list)
         };
         made().and_then(|list| Ok(list.to_pem(LineEnding::LF)?)).map_err(|e| wrong("the CRL", e))
+    }
+
+    /// A list of trusted CAs (ATIS-1000084): a JWS that this one signs.
+    ///
+    /// # Errors
+    /// A certificate can't be encoded.
+    pub fn trust_list(&self, days: u32, trusted: &[&Self]) -> Result<String> {
+        let certificates = trusted.iter().map(|holder| holder.pem()).collect::<Result<Vec<_>>>()?;
+        let header = json!({ "alg": "ES256", "typ": "JWT" });
+        let list = json!({
+            "version": "1.0",
+            "sequence": now(),
+            "exp": now() + u64::from(days) * DAY,
+            "trustList": certificates,
+        });
+        let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
+        let signed = format!("{}.{}", encode(header.to_string()), encode(list.to_string()));
+        let signature: Signature = signer(&self.key)
+            .try_sign(signed.as_bytes())
+            .map_err(|e| wrong("the trust list", e))?;
+        Ok(format!("{signed}.{}\n", URL_SAFE_NO_PAD.encode(signature.to_bytes())))
     }
 }
 
@@ -189,7 +236,7 @@ impl BuilderProfile for Profile<'_> {
         all.push(authority.to_extension(&self.subject, &all)?);
         let (ca, path_len, usage) = match self.role {
             Role::Ca(path_len) => (true, *path_len, KeyUsages::KeyCertSign | KeyUsages::CRLSign),
-            Role::CrlSigner => (false, None, KeyUsages::CRLSign.into()),
+            Role::Administrator => (false, None, KeyUsages::CRLSign | KeyUsages::DigitalSignature),
             Role::Signer { .. } => (false, None, KeyUsages::DigitalSignature.into()),
         };
         let constraints = BasicConstraints { ca, path_len_constraint: path_len };
@@ -232,8 +279,12 @@ fn extension(oid: ObjectIdentifier, critical: bool, value: Vec<u8>) -> der::Resu
     Ok(Extension { extn_id: oid, critical, extn_value: OctetString::new(value)? })
 }
 
+fn now() -> u64 {
+    UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+}
+
 fn after(days: u32) -> der::Result<Time> {
-    let then = std::time::SystemTime::now() + Duration::from_secs(u64::from(days) * 86_400);
+    let then = std::time::SystemTime::now() + Duration::from_secs(u64::from(days) * DAY);
     Time::try_from(then)
 }
 

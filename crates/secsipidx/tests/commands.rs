@@ -6,6 +6,9 @@ mod support;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
+use stir::cert::Chain;
+use stir::trust::Trust;
+use stir::{Clock, Config, SystemClock};
 use support::{Folder, OURS};
 
 fn sign(folder: &Folder, code: &str) -> String {
@@ -64,6 +67,50 @@ fn the_laboratory_is_what_openssl_and_the_core_take() {
         assert_eq!(folder.ours(line).status.code(), Some(1), "{line}");
     }
     assert!(!folder.join("other").exists());
+}
+
+#[test]
+fn a_laboratory_goes_on() {
+    let folder = Folder::lab();
+    let key = folder.read("lab/root-key.pem");
+    folder.out("ca lab --update --spc 9999 --revoke 1234");
+    assert_eq!(folder.read("lab/root-key.pem"), key);
+    for (code, revoked) in [("1234", true), ("5678", false), ("9999", false)] {
+        folder.write("id", sign(&folder, code));
+        for crl in ["crl.pem", "crl-indirect.pem"] {
+            let output = folder.ours(&format!(
+                "check --key lab/spc-{code}.pem --ca lab/root.pem --intermediates lab/intermediates.pem --crl lab/{crl} id"
+            ));
+            assert_eq!(output.status.success(), !revoked, "{code}, {crl}: {output:?}");
+        }
+    }
+    for line in ["ca lab --update --revoke 1", "ca other --update", "ca lab --update --force"] {
+        assert!(!folder.ours(line).status.success(), "{line}");
+    }
+    folder.write("lab/spc-5678-key.pem", folder.read("lab/spc-1234-key.pem"));
+    let output = folder.ours("ca lab --update --revoke 5678");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("spc-5678.pem"), "{output:?}");
+}
+
+#[test]
+fn the_trust_list_has_the_root_in_it() {
+    let folder = Folder::lab();
+    let chain = Chain::from_pem(folder.read("lab/spc-1234.pem").as_bytes()).unwrap();
+    let now = SystemClock.now();
+    let trust = |list: &str, key: &str| {
+        let config = Config {
+            trust_anchors: folder.join(list),
+            trust_anchors_key: folder.join(key),
+            ..Config::default()
+        };
+        Trust::new(&config).verify(&chain, now)
+    };
+    trust("lab/trust-list.jws", "lab/crl-signer.pem").expect("trusted");
+    trust("lab/trust-list.jws", "lab/root.pem").expect_err("another's key");
+    folder.out("ca other --days 10");
+    folder.out("ca lab --update --days 20");
+    trust("other/trust-list.jws", "other/crl-signer.pem").expect_err("another's root");
+    trust("lab/trust-list.jws", "lab/crl-signer.pem").expect("trusted");
 }
 
 #[test]
