@@ -45,13 +45,7 @@ fn sixteen_workers_cost_one_download_and_have_one_thread() {
     // The fetcher has threads that resolve names, the control socket's reader may have some.
     let several = processes.iter().filter(|pid| threads(**pid) > 1).count();
     assert!(several <= 1, "{several} processes have more than one thread");
-    let mut kamcmd = Command::new("kamcmd");
-    if let Some(root) = std::env::var_os("KAMAILIO_ROOT").filter(|root| !root.is_empty()) {
-        kamcmd = Command::new("chroot");
-        kamcmd.arg(root).arg("kamcmd");
-    }
-    let shown = kamcmd.args(["-s", &format!("unixs:{socket}"), "core.psx"]).output().unwrap();
-    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let shown = kamailio.kamcmd(&socket, &["core.psx"]);
     assert_eq!(shown.matches("SECSIPID fetcher").count(), 1, "{shown}");
     kamailio.assert_alive(&processes);
 }

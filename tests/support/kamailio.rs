@@ -299,6 +299,18 @@ impl Kamailio {
         })
     }
 
+    /// What kamcmd says to a command: standard output, else what is wrong.
+    pub fn kamcmd(&self, socket: &str, words: &[&str]) -> String {
+        let mut kamcmd = Command::new("kamcmd");
+        if root() != std::path::Path::new("/") {
+            kamcmd = Command::new("chroot");
+            kamcmd.arg(root()).arg("kamcmd");
+        }
+        let output = kamcmd.args(["-s", &format!("unixs:{socket}")]).args(words).output().unwrap();
+        let shown = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&shown).into_owned()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
