@@ -103,6 +103,7 @@ bench: build
 	$(CARGO) bench --package stir --bench es256
 	$(CARGO) bench --package stir --bench policy
 	$(CARGO) bench --package secsipid --bench kamailio
+	$(CARGO) bench --package secsipid --bench flood
 	$(CARGO) bench --package secsipid --bench memory
 
 # Seconds for each target: long enough to find what a change broke.

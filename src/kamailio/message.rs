@@ -60,8 +60,9 @@ impl Message {
         &self,
         change: impl Fn(bool, bool, &str) -> String,
     ) -> Result<(), Error> {
+        let msg = self.message()?;
         // SAFETY: the message is the one that Kamailio called with.
-        let id = unsafe { (*self.message()?).id };
+        let id = unsafe { ((*msg).pid, (*msg).id) };
         if CHANGED.replace(Some(id)) == Some(id) {
             // Kamailio would write both values.
             return Err(Error::new(Code::Generic, "it was set in this message before"));
@@ -168,8 +169,9 @@ impl Message {
 }
 
 thread_local! {
-    /// The message that was changed last.
-    static CHANGED: Cell<Option<c_uint>> = const { Cell::new(None) };
+    /// The message that was changed last: the process that received it, and its number there. An
+    /// async worker goes on with those of many.
+    static CHANGED: Cell<Option<(c_int, c_uint)>> = const { Cell::new(None) };
 }
 
 /// What stands for octets that are no text: no header value, no URI.

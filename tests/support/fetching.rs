@@ -22,6 +22,24 @@ pub fn blocking(cfg: Cfg) -> Cfg {
     )
 }
 
+/// The call waits for the certificate, no worker does.
+pub fn waiting(cfg: Cfg) -> Cfg {
+    cfg.tm().routes(
+        r#"
+        request_route {
+            if (is_method("OPTIONS")) { sl_send_reply("200", "OK"); exit; }
+            secsipid_fetch_async("CHECKED");
+            route(CHECKED);
+        }
+        route[CHECKED] {
+            $var(code) = secsipid_check_identity("");
+            append_to_reply("X-Code: $var(code)\r\nX-Error: $secsipid(error)\r\n");
+            send_reply("200", "OK");
+        }
+        "#,
+    )
+}
+
 /// A fetcher, whose downloads take a second at most.
 pub fn cfg(way: Way) -> Cfg {
     way(Cfg::new(Module::Ours)).param("fetchers", 1).param("timeout", 1)
