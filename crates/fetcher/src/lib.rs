@@ -23,6 +23,7 @@ mod settings;
 mod slots;
 mod stats;
 mod tiers;
+mod upkeep;
 mod waiting;
 
 pub use address::Address;
