@@ -95,8 +95,8 @@ pub fn ca(args: &Ca) -> Result<ExitCode> {
     Ok(output::print(&format!(
         "{folder}/root.pem           trust anchor (--ca)
 {folder}/intermediates.pem  the CA below it and the signer of the indirect CRL (--intermediates)
-{folder}/crl.pem            the CA's CRL (--crl)
-{folder}/crl-indirect.pem   the same from another signer, as the STI-PA's is
+{folder}/crl.pem            the CRLs of CA and root (--crl)
+{folder}/crl-indirect.pem   the CA's from another signer, as the STI-PA's is
 {folder}/trust-list.jws     the trust anchor in a list that crl-signer.pem signed, as the STI-PA's is
 {folder}/spc-CODE.pem       certificate and chain to serve at x5u; its key: spc-CODE-key.pem
 "
@@ -156,7 +156,11 @@ impl Lab {
         let indirect = Indirect { issuer: self.inter.name(), url: &args.crl_url };
         let days = args.days;
         Ok(vec![
-            public("crl.pem", self.inter.crl(days, revoked, None)?),
+            // The root's own as well: who checks the whole chain (Asterisk does) asks for both.
+            public(
+                "crl.pem",
+                self.inter.crl(days, revoked, None)? + &self.root.crl(days, &[], None)?,
+            ),
             public("crl-indirect.pem", self.administrator.crl(days, revoked, Some(&indirect))?),
             public("trust-list.jws", self.administrator.trust_list(days, &[&self.root])?),
         ])
