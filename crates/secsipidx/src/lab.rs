@@ -31,20 +31,21 @@ pub fn csr(args: &Csr) -> Result<ExitCode> {
 /// # Errors
 /// A code that can't be one, a file that is there.
 pub fn ca(args: &Ca) -> Result<ExitCode> {
-    let there =
-        |code: &&String| args.update && args.folder.join(format!("spc-{code}.pem")).exists();
+    let there = |code: &str| args.update && args.folder.join(format!("spc-{code}.pem")).exists();
     let mut codes = args.spc.clone();
     for code in args.spc.iter().chain(&args.revoke) {
         check_code(code)?;
-    }
-    for code in args.revoke.iter().filter(|code| !args.spc.contains(code)) {
-        if !there(&code) {
-            return Err(Error::new(
-                Code::Generic,
-                format!("--revoke {code} is none of the --spc: only what is made can be revoked"),
-            ));
+        if !codes.contains(code) {
+            if !there(code) {
+                return Err(Error::new(
+                    Code::Generic,
+                    format!(
+                        "--revoke {code} is none of the --spc: only what is made can be revoked"
+                    ),
+                ));
+            }
+            codes.push(code.clone());
         }
-        codes.push(code.clone());
     }
     let lab = if args.update { Lab::read(&args.folder)? } else { Lab::make(args.days)? };
     let crl = (args.crl_url.as_str(), lab.administrator.name());
@@ -53,7 +54,7 @@ pub fn ca(args: &Ca) -> Result<ExitCode> {
     let mut revoked = Vec::new();
     for code in &codes {
         let (pem, key) = (format!("spc-{code}.pem"), format!("spc-{code}-key.pem"));
-        let holder = if args.update && args.folder.join(&pem).exists() {
+        let holder = if there(code) {
             Lab::holder(&args.folder, &pem, &key)?
         } else {
             let subject = format!("CN=SHAKEN {code},O=Lab,C=US");
