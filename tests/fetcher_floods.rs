@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 use support::fetching::{self, Good, Way, signed, waiting};
 use support::load::share;
-use support::{Answer, Answered, Cfg, Http, Kamailio, Load, skipped};
+use support::{Answer, Answered, Cfg, Http, Kamailio, Load, skipped, wait_for};
 
 /// How calls are checked here.
 const WAY: Way = waiting;
@@ -81,6 +81,36 @@ fn servers_of_every_bad_kind_hold_up_nobody_else() {
         assert_eq!(server.total(), asked, "{name}");
     }
     assert_eq!(good.http.total(), 1);
+    kamailio.assert_alive(&processes);
+}
+
+/// After so many failures that they are left alone.
+#[test]
+fn servers_that_are_back_are_asked_again() {
+    let good = Good::new();
+    let mut kamailio = Kamailio::start(&cfg().param("negative_ttl", 1));
+    let processes = kamailio.processes();
+    let load = Load { port: kamailio.port, rate: 1000, window: 10 };
+    std::thread::scope(|scope| {
+        for answer in [Answer::Silent, Answer::Drip, Answer::Close, Answer::Large(10 << 20)] {
+            let good = &good;
+            scope.spawn(move || {
+                let server = Http::start();
+                server.on("*", answer.clone());
+                let identities: Vec<_> =
+                    (0..5).map(|n| signed(&good.lab, &server.url(&format!("/{n}.pem")))).collect();
+                let answered = load.run(&identities);
+                let failed = |call: &Answered| matches!(call.code, Some(-402 | -404));
+                assert!(answered.iter().all(failed), "{answer:?}: {answered:?}");
+                server.on("*", Answer::Ok(good.lab.read("cert.pem").into()));
+                for identity in &identities {
+                    wait_for(&format!("the end of {answer:?}"), Duration::from_secs(30), || {
+                        (load.run([identity])[0].code == Some(1)).then_some(())
+                    });
+                }
+            });
+        }
+    });
     kamailio.assert_alive(&processes);
 }
 

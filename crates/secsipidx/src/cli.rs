@@ -253,7 +253,8 @@ pub struct Ca {
     /// Where the indirect CRL can be had, for the certificates' distribution points
     #[arg(long, value_name = "URL", default_value = "https://127.0.0.1/crl-indirect.pem")]
     pub crl_url: String,
-    /// Go on with the laboratory in the folder: add certificates, make CRLs and trust list anew
+    /// Go on with the laboratory in the folder: add certificates, make trust list and CRLs anew, with
+    /// what --revoke names on them
     #[arg(long)]
     pub update: bool,
     /// Replace files that are there

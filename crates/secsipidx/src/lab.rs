@@ -31,20 +31,21 @@ pub fn csr(args: &Csr) -> Result<ExitCode> {
 /// # Errors
 /// A code that can't be one, a file that is there.
 pub fn ca(args: &Ca) -> Result<ExitCode> {
-    let there =
-        |code: &&String| args.update && args.folder.join(format!("spc-{code}.pem")).exists();
+    let there = |code: &str| args.update && args.folder.join(format!("spc-{code}.pem")).exists();
     let mut codes = args.spc.clone();
     for code in args.spc.iter().chain(&args.revoke) {
         check_code(code)?;
-    }
-    for code in args.revoke.iter().filter(|code| !args.spc.contains(code)) {
-        if !there(&code) {
-            return Err(Error::new(
-                Code::Generic,
-                format!("--revoke {code} is none of the --spc: only what is made can be revoked"),
-            ));
+        if !codes.contains(code) {
+            if !there(code) {
+                return Err(Error::new(
+                    Code::Generic,
+                    format!(
+                        "--revoke {code} is none of the --spc: only what is made can be revoked"
+                    ),
+                ));
+            }
+            codes.push(code.clone());
         }
-        codes.push(code.clone());
     }
     let lab = if args.update { Lab::read(&args.folder)? } else { Lab::make(args.days)? };
     let crl = (args.crl_url.as_str(), lab.administrator.name());
@@ -53,7 +54,7 @@ pub fn ca(args: &Ca) -> Result<ExitCode> {
     let mut revoked = Vec::new();
     for code in &codes {
         let (pem, key) = (format!("spc-{code}.pem"), format!("spc-{code}-key.pem"));
-        let holder = if args.update && args.folder.join(&pem).exists() {
+        let holder = if there(code) {
             Lab::holder(&args.folder, &pem, &key)?
         } else {
             let subject = format!("CN=SHAKEN {code},O=Lab,C=US");
@@ -95,8 +96,8 @@ pub fn ca(args: &Ca) -> Result<ExitCode> {
     Ok(output::print(&format!(
         "{folder}/root.pem           trust anchor (--ca)
 {folder}/intermediates.pem  the CA below it and the signer of the indirect CRL (--intermediates)
-{folder}/crl.pem            the CA's CRL (--crl)
-{folder}/crl-indirect.pem   the same from another signer, as the STI-PA's is
+{folder}/crl.pem            the CRLs of CA and root (--crl)
+{folder}/crl-indirect.pem   the CA's from another signer, as the STI-PA's is
 {folder}/trust-list.jws     the trust anchor in a list that crl-signer.pem signed, as the STI-PA's is
 {folder}/spc-CODE.pem       certificate and chain to serve at x5u; its key: spc-CODE-key.pem
 "
@@ -156,7 +157,11 @@ impl Lab {
         let indirect = Indirect { issuer: self.inter.name(), url: &args.crl_url };
         let days = args.days;
         Ok(vec![
-            public("crl.pem", self.inter.crl(days, revoked, None)?),
+            // The root's own as well: who checks the whole chain (Asterisk does) asks for both.
+            public(
+                "crl.pem",
+                self.inter.crl(days, revoked, None)? + &self.root.crl(days, &[], None)?,
+            ),
             public("crl-indirect.pem", self.administrator.crl(days, revoked, Some(&indirect))?),
             public("trust-list.jws", self.administrator.trust_list(days, &[&self.root])?),
         ])

@@ -5,6 +5,8 @@ use crate::keys::NewKey;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use der::asn1::{BitString, ObjectIdentifier, OctetString};
+use der::oid::AssociatedOid;
+use der::referenced::OwnedToRef;
 use der::{Encode, EncodePem, pem::LineEnding};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, Signature, SigningKey};
@@ -136,13 +138,18 @@ impl Holder {
             }
             let key = signer(&self.key);
             let mut list = list.build::<_, DerSignature>(&key)?;
+            // The builder takes no extensions of its caller's, and names the issuer's issuer's key
+            // where §5.2.1 wants the issuer's own: signed once more, with these.
+            let extensions = list.tbs_cert_list.crl_extensions.get_or_insert_default();
+            extensions.retain(|extension| extension.extn_id != AuthorityKeyIdentifier::OID);
+            let own = self.certificate.tbs_certificate().subject_public_key_info();
+            let authority = key_identifier(own.owned_to_ref())?;
+            extensions.push(authority.to_extension(self.name(), extensions)?);
             if let Some(indirect) = indirect {
-                let extensions = list.tbs_cert_list.crl_extensions.get_or_insert_default();
                 extensions.push(indirect.extension()?);
-                // The builder takes no extensions of its caller's: signed once more, with this one.
-                let signature: DerSignature = key.try_sign(&list.tbs_cert_list.to_der()?)?;
-                list.signature = BitString::from_bytes(signature.as_bytes())?;
             }
+            let signature: DerSignature = key.try_sign(&list.tbs_cert_list.to_der()?)?;
+            list.signature = BitString::from_bytes(signature.as_bytes())?;
             Ok(list)
         };
         made().and_then(|list| Ok(list.to_pem(LineEnding::LF)?)).map_err(|e| wrong("the CRL", e))
@@ -229,10 +236,7 @@ impl BuilderProfile for Profile<'_> {
         let mut all = Vec::new();
         let identifier = SubjectKeyIdentifier::try_from(key)?;
         all.push(identifier.to_extension(&self.subject, &all)?);
-        let authority = AuthorityKeyIdentifier {
-            key_identifier: Some(SubjectKeyIdentifier::try_from(issuer_key)?.0),
-            ..Default::default()
-        };
+        let authority = key_identifier(issuer_key)?;
         all.push(authority.to_extension(&self.subject, &all)?);
         let (ca, path_len, usage) = match self.role {
             Role::Ca(path_len) => (true, *path_len, KeyUsages::KeyCertSign | KeyUsages::CRLSign),
@@ -254,6 +258,12 @@ impl BuilderProfile for Profile<'_> {
         }
         Ok(all)
     }
+}
+
+/// Who signed, by the key.
+fn key_identifier(key: SubjectPublicKeyInfoRef<'_>) -> builder::Result<AuthorityKeyIdentifier> {
+    let key_identifier = Some(SubjectKeyIdentifier::try_from(key)?.0);
+    Ok(AuthorityKeyIdentifier { key_identifier, ..Default::default() })
 }
 
 fn full_name(url: &str) -> der::Result<DistributionPointName> {

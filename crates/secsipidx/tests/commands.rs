@@ -53,6 +53,12 @@ fn the_laboratory_is_what_openssl_and_the_core_take() {
         let (status, text) = check("5678");
         assert!(status == Some(1) && text.contains("(-112)"), "{crl}: {text}");
     }
+    for (code, good) in [("1234", true), ("5678", false)] {
+        let whole = format!(
+            "verify -crl_check_all -CAfile lab/root.pem -untrusted lab/intermediate.pem -CRLfile lab/crl.pem lab/spc-{code}.pem"
+        );
+        assert_eq!(folder.run("openssl", &whole).status.success(), good, "{code}");
+    }
     // Nothing is replaced, and nothing half.
     let key = folder.read("lab/root-key.pem");
     let again = folder.ours("ca lab --spc 9999");

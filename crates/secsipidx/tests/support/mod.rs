@@ -70,7 +70,7 @@ impl Folder {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn run(&self, tool: &str, line: &str) -> Output {
+    pub fn run(&self, tool: &str, line: &str) -> Output {
         Command::new(tool)
             .args(line.split(' '))
             .current_dir(&self.0)
