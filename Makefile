@@ -18,7 +18,7 @@ PACKAGES := kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python
 	kamailio-secsipid-modules libsecsipid-dev secsipidx \
 	gcc g++ binutils pkgconf libc6-dev libclang-dev dpkg-dev ca-certificates openssl procps \
 	sip-tester mmdebstrap valgrind python3-venv redis-server libfaketime prometheus \
-	chromium chromium-driver tcpdump
+	chromium chromium-driver tcpdump wrk
 
 .PHONY: help
 help:
@@ -28,7 +28,7 @@ help:
 	@echo 'make install           put it into Kamailio'\''s module folder (DESTDIR, MODULES_DIR)'
 	@echo 'make install-lib       the C library with headers and secsipid-1.pc (DESTDIR, PREFIX, LIBDIR)'
 	@echo 'make install-tools     put secsipidx, its man pages and completions there (DESTDIR, PREFIX)'
-	@echo 'make bench             side by side with the stock module; memory by certificates'
+	@echo 'make bench             side by side with the stock module and service; memory by certificates'
 	@echo 'make fuzz              the fuzz targets, FUZZ_SECONDS each'
 	@echo 'make lint              rustfmt, clippy, licences'
 	@echo 'make deps              install the Debian packages that building and testing need'
@@ -105,6 +105,7 @@ bench: build
 	$(CARGO) bench --package secsipid --bench kamailio
 	$(CARGO) bench --package secsipid --bench flood
 	$(CARGO) bench --package secsipid --bench memory
+	$(CARGO) bench --package secsipidx --bench service
 
 # Seconds for each target: long enough to find what a change broke.
 FUZZ_SECONDS ?= 600

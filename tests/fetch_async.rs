@@ -10,6 +10,7 @@ use support::{Answer, Cfg, Http, Kamailio, Lab, Module, Reply, Request, UdpCall,
 const ROUTES: &str = r#"
 request_route {
     if (is_method("OPTIONS")) { sl_send_reply("200", "OK"); exit; }
+    if (is_method("ACK")) { t_check_trans(); exit; }
     if (is_method("CANCEL")) { if (t_check_trans()) { t_relay_cancel(); } exit; }
     $var(fetched) = secsipid_fetch_async("CHECKED");
     append_to_reply("X-Fetched: $var(fetched)\r\n");

@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 use support::fetching::{self, signed};
 use support::{Answer, Cfg, Http, Kamailio, Lab, Request, wait_for};

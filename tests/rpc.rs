@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 use support::fetching::{now, signed};
+use support::kamailio::rpc_value as value;
 use support::{Answer, Cfg, Folder, Http, Kamailio, Lab, Module, Reply, Request, wait_for};
 
 /// A Kamailio that signs and checks, and takes commands.
@@ -62,14 +63,6 @@ impl World {
             (workers.len() == 3).then_some(())
         });
     }
-}
-
-/// The value behind a name, as kamcmd shows it.
-fn value<'a>(shown: &'a str, name: &str) -> &'a str {
-    shown
-        .lines()
-        .find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(": "))
-        .unwrap_or_else(|| panic!("no {name} in {shown}"))
 }
 
 #[test]

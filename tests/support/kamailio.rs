@@ -213,6 +213,14 @@ pub fn built(name: &str) -> PathBuf {
     path
 }
 
+/// The value behind a name, as kamcmd shows it.
+pub fn rpc_value<'a>(shown: &'a str, name: &str) -> &'a str {
+    shown
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(": "))
+        .unwrap_or_else(|| panic!("no {name} in {shown}"))
+}
+
 /// A running Kamailio.
 pub struct Kamailio {
     child: Child,

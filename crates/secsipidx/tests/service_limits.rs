@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use support::{CALL, Folder, KEYS, LIMIT, Reply, Service, local, request, wait_for};
 
@@ -80,20 +80,24 @@ fn downloads(folder: &Folder, limits: &str) -> (Service, Silent, String) {
     (service, silent, identity)
 }
 
+/// Two requests that wait for their certificate.
+fn two_at_work(service: &Service, identity: &str) -> [TcpStream; 2] {
+    let waiting = [(); 2].map(|()| {
+        let mut stream = service.connect();
+        stream.write_all(request("/v1/check", "", identity).as_bytes()).unwrap();
+        stream
+    });
+    wait_for("both at work", || {
+        service.get("/metrics").body.contains("secsipidx_requests_busy 2").then_some(())
+    });
+    waiting
+}
+
 #[test]
 fn too_many_requests_are_refused_and_the_rest_go_on() {
     let folder = Folder::lab();
     let (service, silent, identity) = downloads(&folder, "requests = 2\n");
-    let mut waiting: Vec<_> = (0..2)
-        .map(|_| {
-            let mut stream = service.connect();
-            stream.write_all(request("/v1/check", "", &identity).as_bytes()).unwrap();
-            stream
-        })
-        .collect();
-    wait_for("both at work", || {
-        service.get("/metrics").body.contains("secsipidx_requests_busy 2").then_some(())
-    });
+    let mut waiting = two_at_work(&service, &identity);
     let refused = service.post("/v1/check", "junk");
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.head.contains("retry-after"));
@@ -105,6 +109,18 @@ fn too_many_requests_are_refused_and_the_rest_go_on() {
         assert_eq!(Reply::read(stream).body, "OK\n");
     }
     assert_eq!(service.post("/v1/check", "junk").status, 500);
+}
+
+#[test]
+fn one_thread_downloads_for_all_connections() {
+    let folder = Folder::lab();
+    let (service, silent, identity) = downloads(&folder, "threads = 1\n");
+    let mut waiting = two_at_work(&service, &identity);
+    // The other one waits for the thread, and then finds the certificate: nobody answers it twice.
+    silent.answer(&folder.read("lab/spc-1234.pem"));
+    for stream in &mut waiting {
+        assert_eq!(Reply::read(stream).body, "OK\n");
+    }
 }
 
 #[test]
@@ -136,7 +152,7 @@ fn sigterm_lets_requests_end() {
     let line: serde_json::Value = serde_json::from_str(&service.logged("stopping")).unwrap();
     assert_eq!(line["level"], "INFO");
     wait_for("no new connections", || {
-        std::net::TcpStream::connect(("127.0.0.1", service.port)).is_err().then_some(())
+        TcpStream::connect(("127.0.0.1", service.port)).is_err().then_some(())
     });
     silent.answer(&folder.read("lab/spc-1234.pem"));
     assert_eq!(Reply::read(&mut stream).body, "OK\n");

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stir::{Code, Error, Result, Signer, Verifier};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// An answer.
@@ -34,6 +35,9 @@ pub struct App {
     pub(super) status: Status,
     public: Option<Folder>,
     requests: Arc<Semaphore>,
+    /// The runtime whose threads may block, whichever worker asks; none where settings are only
+    /// checked.
+    blocking: Option<Handle>,
     draining: AtomicBool,
     /// Whether checking never downloads: its key is a file.
     local_key: bool,
@@ -65,6 +69,7 @@ impl App {
             status: Status::default(),
             public: public.transpose()?,
             requests: Arc::new(Semaphore::new(settings.limits.requests)),
+            blocking: Handle::try_current().ok(),
             draining: AtomicBool::new(false),
             local_key: !key.is_empty()
                 && !key.starts_with("http://")
@@ -163,7 +168,8 @@ impl App {
             return answer;
         }
         let app = Arc::clone(self);
-        let work = blocking(permit, move || app.work(path, file.as_deref(), &octets));
+        let runtime = self.blocking.clone().unwrap_or_else(Handle::current);
+        let work = blocking(runtime, permit, move || app.work(path, file.as_deref(), &octets));
         match tokio::time::timeout_at(deadline, work).await {
             Ok(answer) => answer,
             Err(_) => {
@@ -260,10 +266,11 @@ async fn read_body(request: Request<Incoming>, limit: usize) -> std::result::Res
 
 /// Runs on a thread that may block. The permit is held until it ends, whoever still waits for it.
 async fn blocking(
+    runtime: Handle,
     permit: OwnedSemaphorePermit,
     work: impl FnOnce() -> Answer + Send + 'static,
 ) -> Answer {
-    let done = tokio::task::spawn_blocking(move || {
+    let done = runtime.spawn_blocking(move || {
         let answer = work();
         drop(permit);
         answer

@@ -12,6 +12,7 @@ mod public;
 mod settings;
 mod status;
 mod tls;
+mod workers;
 
 pub use settings::{Check, Http, Https, Limits, Log, Public, Settings, Sign};
 
@@ -34,6 +35,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use workers::Workers;
 
 /// Octets of a request's header: hyper's least.
 const MAX_HEADER: usize = 16 * 1024;
@@ -61,18 +63,10 @@ pub fn serve(args: &cli::Serve) -> Result<ExitCode> {
 pub fn start(settings: Settings) -> Result<()> {
     settings.validate()?;
     logging::start(&settings.log);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .max_blocking_threads(settings.limits.threads)
-        .enable_all()
-        .build()
-        .map_err(|e| wrong(format!("the service can't start its threads: {e}")))?;
-    let result = runtime.block_on(serve_until_stopped(settings));
-    // A download may still be waiting for its host: nobody waits for it any more.
-    runtime.shutdown_background();
-    result
+    workers::run(settings.limits.threads, |workers| serve_until_stopped(settings, workers))
 }
 
-async fn serve_until_stopped(settings: Settings) -> Result<()> {
+async fn serve_until_stopped(settings: Settings, workers: Arc<Workers>) -> Result<()> {
     let mut terminate = signals(SignalKind::terminate())?;
     let mut interrupt = signals(SignalKind::interrupt())?;
     let drain = Duration::from_secs(settings.limits.drain);
@@ -110,6 +104,7 @@ async fn serve_until_stopped(settings: Settings) -> Result<()> {
             entry,
             graceful: Arc::clone(&graceful),
             connections: Arc::clone(&connections),
+            workers: Arc::clone(&workers),
             tls,
         };
         accepting.push(tokio::spawn(server.accept(listener)));
@@ -155,14 +150,16 @@ struct Server {
     entry: Entry,
     graceful: Arc<GracefulShutdown>,
     connections: Arc<Semaphore>,
+    workers: Arc<Workers>,
     tls: Option<Arc<tls::Current>>,
 }
 
 impl Server {
     async fn accept(self, listener: TcpListener) {
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+            let accepted = listener.accept().await.and_then(|(stream, _)| stream.into_std());
+            let stream = match accepted {
+                Ok(stream) => stream,
                 Err(e) => {
                     // One that broke off is nothing; without file descriptors it would spin.
                     log::warn!("a connection can't be accepted: {e}");
@@ -178,8 +175,10 @@ impl Server {
             let _ = stream.set_nodelay(true);
             let watcher = self.graceful.watcher();
             let (app, entry, tls) = (Arc::clone(&self.app), self.entry, self.tls.clone());
-            tokio::spawn(async move {
+            self.workers.spawn(async move {
                 let _permit = permit;
+                // It was accepted on another worker.
+                let Ok(stream) = TcpStream::from_std(stream) else { return };
                 let limit = Duration::from_secs(app.settings.limits.header_timeout);
                 match tls {
                     None => connection(stream, app, entry, watcher, limit).await,
