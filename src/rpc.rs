@@ -1,7 +1,7 @@
 //! Commands for operators: `kamcmd secsipid.…`, or by JSON-RPC.
 
 use crate::fetchers::Fetchers;
-use crate::kamailio::{Field, Rpc, counted, shared};
+use crate::kamailio::{Field, Rpc, VERSION, counted, shared};
 use crate::state;
 use stir::{CheckOptions, Code, Error, Policy, PublicKey, Report, SipCall};
 
@@ -20,7 +20,7 @@ pub(crate) fn version(rpc: &Rpc) -> Done {
     };
     rpc.record(&[
         ("version", text(env!("CARGO_PKG_VERSION"))),
-        ("kamailio", text(env!("KAMAILIO_MODULE_VERSION"))),
+        ("kamailio", text(VERSION.trim_end_matches('\0'))),
         ("policy", text(policy)),
         ("fetchers", Field::Number(fetchers.into())),
         ("async_workers", Field::Number(async_workers.into())),

@@ -328,11 +328,13 @@ static KEMI: Shared<[sr_kemi_t; 15]> = Shared([
     KEMI_END,
 ]);
 
+/// The Kamailio that this was built for; with a NUL behind it, as C reads it.
+pub(crate) static VERSION: &str = concat!(env!("KAMAILIO_MODULE_VERSION"), "\0");
+
 /// What Kamailio looks up by name.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals, missing_docs)]
-pub static module_version: Shared<*const c_char> =
-    Shared(concat!(env!("KAMAILIO_MODULE_VERSION"), "\0").as_ptr().cast());
+pub static module_version: Shared<*const c_char> = Shared(VERSION.as_ptr().cast());
 
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals, missing_docs)]
