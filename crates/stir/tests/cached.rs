@@ -7,7 +7,8 @@ use pki::{DAY, Key, NOW, Spec, certificates};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use stir::{
-    Call, CheckOptions, Clock, Config, Fetch, Fetched, PrivateKey, PublicKey, Signer, Verifier,
+    Call, CheckOptions, Clock, Config, Fetch, Fetched, PrivateKey, PublicKey, Signer, SipCall,
+    Verifier,
 };
 
 const URL: &str = "https://a.example/c.pem";
@@ -63,4 +64,21 @@ fn certificates_in_memory_are_listed_with_where_they_come_from() {
     // What is not used any more is not shown either.
     clock.0.store(NOW + 60, Ordering::Relaxed);
     assert_eq!(verifier.cached().len(), 1);
+    // By URL: not there, there, and not there any more in time.
+    clock.0.store(NOW, Ordering::Relaxed);
+    assert_eq!(verifier.take_lookups(), (0, 1));
+    check(PublicKey::Info);
+    check(PublicKey::Info);
+    assert_eq!(verifier.take_lookups(), (2, 0));
+    assert_eq!(verifier.take_lookups(), (0, 0));
+    verifier.forget(|url| url == "https://other.example/");
+    check(PublicKey::Info);
+    assert_eq!(verifier.take_lookups(), (1, 0));
+    verifier.forget(|url| url == URL);
+    check(PublicKey::Info);
+    assert_eq!(verifier.take_lookups(), (0, 1), "it was forgotten");
+    // Its header field is good, but to check it nothing has to be had.
+    let call = SipCall { identities: vec![&identity], ..SipCall::default() };
+    assert!(verifier.missing(&call).is_empty());
+    assert_eq!(verifier.needed(&call), [URL]);
 }

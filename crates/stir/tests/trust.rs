@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 use stir::cert::{Certificate, Chain};
-use stir::trust::Trust;
+use stir::trust::{Reloaded, Trust};
 use stir::{Code, Config};
 
 const ROOT: &str = "CN=Root";
@@ -185,6 +185,31 @@ fn a_file_that_changes_is_read_again_and_a_bad_one_is_not_used() {
     wait();
     trust.verify(&chain, NOW).unwrap();
     assert_eq!(trust.generation(), third);
+}
+
+#[test]
+fn a_reload_takes_all_files_at_once_or_none() {
+    let world = World::new("reload at once");
+    world.crls(&[CrlSpec::new(INTER).sign(&world.inter_key)]);
+    // Trust anchors, intermediates and CRLs.
+    let trust = world.trust(4 + 8 + 16);
+    let chain = chain(&[world.leaf.clone(), world.inter.clone()]);
+    trust.verify(&chain, NOW).unwrap();
+    let first = trust.generation();
+    let other = Key::p256();
+    let stranger = Spec::ca("CN=Other", "CN=Other").issue(&other, &other);
+    world.write("roots.pem", pki::certificates(&[stranger.clone(), world.root.clone()]));
+    world.write("crl.pem", "no CRL");
+    let error = trust.reload().unwrap_err();
+    assert!(error.message().contains("crl.pem"), "{error}");
+    assert_eq!(trust.generation(), first, "the good file counts no more than the bad one");
+    let revoked = CrlSpec::new(INTER).revoke(&[0x11, 0x22, 0x33]).sign(&world.inter_key);
+    world.crls(&[revoked]);
+    let reloaded = trust.reload().unwrap();
+    assert_eq!(reloaded, Reloaded { anchors: 2, intermediates: 1, crls: 1 });
+    assert_ne!(trust.generation(), first);
+    assert_eq!(trust.verify(&chain, NOW).unwrap_err().code(), Code::CertRevoked);
+    assert_eq!(world.trust(0).reload(), Ok(Reloaded::default()), "nothing is asked for");
 }
 
 #[test]
