@@ -95,13 +95,13 @@ fn main() {
 }
 
 /// What a worker holds, beside one without a module. The last two are new: one that has signed and
-/// checked by file, and one that has a fetcher download for it.
+/// checked by file, and one that has downloaded by itself.
 fn memory(servers: &[Kamailio; 3], lab: &Lab, x5u: &str, identity: &str) {
-    let local = Kamailio::start(&cfg(Module::Ours, lab, x5u));
-    let remote = Kamailio::start(&cfg(Module::Ours, lab, x5u).param("fetchers", 1));
-    for (server, workloads) in
-        [(&local, &["sign", "file"][..]), (&remote, &["sign", "file", "x5u"])]
-    {
+    let files = Kamailio::start(&cfg(Module::Ours, lab, x5u));
+    // Nobody's folder, or it would find the certificate there.
+    let own = cfg(Module::Ours, lab, x5u).param("fetchers", 0).param("cache_dir", "");
+    let own = Kamailio::start(&own);
+    for (server, workloads) in [(&files, &["sign", "file"][..]), (&own, &["sign", "file", "x5u"])] {
         for workload in workloads {
             drive(server, workload, identity, 2000);
         }
@@ -113,21 +113,21 @@ fn memory(servers: &[Kamailio; 3], lab: &Lab, x5u: &str, identity: &str) {
     );
     let [without, stock, ours] = servers;
     let none = private_memory(without.processes()[0]);
-    for (name, server) in [
-        ("without", without),
-        ("stock", stock),
-        ("ours, sign and file", &local),
-        ("ours, x5u by a fetcher", &remote),
-        ("ours, x5u by its own download", ours),
+    for (name, server, goal) in [
+        ("without", without, None),
+        ("stock", stock, None),
+        ("ours, sign and file", &files, Some(1.5)),
+        ("ours, x5u by a fetcher", ours, Some(1.5)),
+        ("ours, x5u by its own download", &own, Some(1.5)),
     ] {
         let worker = server.processes()[0];
         let above = private_memory(worker) - none;
-        println!(
-            "| {name} | {:.2} | {above:.2} | 1.50{} | {} |",
-            none + above,
-            if above <= 1.5 { "" } else { " **not reached**" },
-            threads(worker)
-        );
+        let reached = match goal {
+            None => String::new(),
+            Some(goal) if above <= goal => format!("{goal:.2} reached"),
+            Some(goal) => format!("{goal:.2} **not reached**"),
+        };
+        println!("| {name} | {:.2} | {above:.2} | {reached} | {} |", none + above, threads(worker));
     }
     println!();
 }

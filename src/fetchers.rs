@@ -3,7 +3,7 @@
 use fetcher::{Address, RemoteFetcher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use stir::{Fetch, Fetched, Result};
+use stir::{Code, Fetch, Fetched, Result};
 
 /// Time for what a fetcher has at hand: one that runs needs a thousandth of it.
 const PEEK: Duration = Duration::from_millis(100);
@@ -47,11 +47,16 @@ impl Fetchers {
             return None;
         }
         *slow = None;
-        self.remote.peek(url, PEEK).unwrap_or_else(|e| {
-            log::debug!("{}", e.message());
-            *slow = Some(Instant::now() + PEEK_PAUSE);
-            None
-        })
+        match self.remote.peek(url, PEEK) {
+            Ok(at_hand) => at_hand,
+            // Not for this URL, whoever is asked.
+            Err(e) if e.code() == Code::HttpUrl => Some(Err(e)),
+            Err(e) => {
+                log::debug!("{}", e.message());
+                *slow = Some(Instant::now() + PEEK_PAUSE);
+                None
+            }
+        }
     }
 
     /// Keeps what was brought for the call that is checked next.

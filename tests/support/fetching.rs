@@ -7,8 +7,7 @@ use std::time::UNIX_EPOCH;
 use stir::store::{Stored, name};
 use stir::{Call, Config, PrivateKey, Signer};
 
-/// How a cfg has a call checked: modules and routes. The reply has the code in `X-Code` and the
-/// error in `X-Error`.
+/// How a cfg has a call checked: modules and routes. The reply has the code in `X-Code`.
 pub type Way = fn(Cfg) -> Cfg;
 
 /// The worker waits for the certificate.
@@ -16,7 +15,7 @@ pub fn blocking(cfg: Cfg) -> Cfg {
     cfg.route(
         r#"
         $var(code) = secsipid_check_identity("");
-        append_to_reply("X-Code: $var(code)\r\nX-Error: $secsipid(error)\r\n");
+        append_to_reply("X-Code: $var(code)\r\n");
         sl_send_reply("200", "OK");
         "#,
     )
@@ -33,7 +32,7 @@ pub fn waiting(cfg: Cfg) -> Cfg {
         }
         route[CHECKED] {
             $var(code) = secsipid_check_identity("");
-            append_to_reply("X-Code: $var(code)\r\nX-Error: $secsipid(error)\r\n");
+            append_to_reply("X-Code: $var(code)\r\n");
             send_reply("200", "OK");
         }
         "#,
