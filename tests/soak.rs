@@ -25,6 +25,15 @@ const MAX_PRIVATE: u64 = 8 * 1024;
 /// By how much it may differ between the middle and the end of the calls, in KiB.
 const MAX_GROWTH: u64 = 1024;
 
+/// Who downloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// Each worker for itself, while it waits.
+    Own,
+    /// A fetcher, which keeps nothing, so that calls wait again and again, and no worker does.
+    Fetcher,
+}
+
 /// Certificates under as many URLs, and an Identity header for each.
 struct Calls {
     lab: Lab,
@@ -46,8 +55,14 @@ impl Calls {
         Self { lab, http, urls, identities: Vec::new() }
     }
 
-    fn cfg(&self, folder: &Folder, port: u16) -> String {
+    fn cfg(&self, folder: &Folder, port: u16, how: How) -> String {
         std::fs::copy(our_module(), folder.join("secsipid.so")).unwrap();
+        let (tm, param, info) = match how {
+            How::Own => ("", "\"fetchers\"", ""),
+            How::Fetcher => {
+                ("loadmodule \"tm.so\"", "\"cache_min\"", "secsipid_fetch_async(\"CHECKED\");")
+            }
+        };
         format!(
             r#"#!KAMAILIO
 debug=1
@@ -59,11 +74,13 @@ listen=udp:127.0.0.1:{port}
 listen=tcp:127.0.0.1:{port}
 tcp_rd_buf_size=65536
 mpath="{mpath}/"
+{tm}
 loadmodule "pv.so"
 loadmodule "sl.so"
 loadmodule "textops.so"
 loadmodule "textopsx.so"
 loadmodule "{module}"
+modparam("secsipid", {param}, 0)
 modparam("secsipid", "expire", 3600)
 modparam("secsipid", "timeout", 60)
 modparam("secsipid", "cache_size", {CACHE_SIZE})
@@ -86,11 +103,19 @@ request_route {{
             $var(code) = secsipid_check_identity("$hdr(X-Arg)");
             break;
         case "info":
-            $var(code) = secsipid_check_identity("");
-            break;
+            {info}
+            route(CHECKED);
+            exit;
     }}
+    route(REPLY);
+}}
+route[CHECKED] {{
+    $var(code) = secsipid_check_identity("");
+    route(REPLY);
+}}
+route[REPLY] {{
     append_to_reply("X-Code: $var(code)\r\nX-Error: $secsipid(error)\r\n");
-    sl_send_reply("200", "OK");
+    send_reply("200", "OK");
 }}
 "#,
             mpath = modules_folder(),
@@ -201,10 +226,19 @@ fn private(pid: u32) -> u64 {
 
 #[test]
 fn ten_thousand_calls_leave_memory_where_it_is() {
+    soak(How::Own);
+}
+
+#[test]
+fn ten_thousand_calls_of_which_many_wait_leave_memory_where_it_is() {
+    soak(How::Fetcher);
+}
+
+fn soak(how: How) {
     const CALLS: usize = 10_000;
     let mut calls = Calls::new(URLS);
     let (folder, port) = (Folder::new(), free_port());
-    let cfg = calls.cfg(&folder, port);
+    let cfg = calls.cfg(&folder, port, how);
     let mut kamailio = Kamailio::start_text(folder, port, &cfg, &[]);
     let processes = kamailio.processes();
     calls.sign(&kamailio.udp());
@@ -215,7 +249,7 @@ fn ten_thousand_calls_leave_memory_where_it_is() {
     let middle = measure();
     calls.run(port, CALLS / 2..CALLS);
     let end = measure();
-    println!("private KiB of each process: {start:?}, {middle:?}, {end:?}");
+    println!("{how:?}: private KiB of each process: {start:?}, {middle:?}, {end:?}");
     kamailio.assert_alive(&processes);
     for (middle, end) in middle.iter().zip(&end) {
         assert!(middle.abs_diff(*end) < MAX_GROWTH, "{middle} KiB became {end}");
@@ -302,14 +336,23 @@ fn no_valgrind() -> Option<String> {
 
 #[test]
 fn memcheck_finds_nothing_in_the_module() {
+    memcheck(How::Own);
+}
+
+#[test]
+fn memcheck_finds_nothing_where_calls_wait() {
+    memcheck(How::Fetcher);
+}
+
+fn memcheck(how: How) {
     const CALLS: usize = 40 * KINDS;
     if let Some(why) = no_valgrind() {
-        support::skipped(&format!("memcheck_finds_nothing_in_the_module: {why}"));
+        support::skipped(&format!("memcheck, {how:?}: {why}"));
         return;
     }
     let mut calls = Calls::new(10);
     let (folder, port) = (Folder::new(), free_port());
-    let cfg = calls.cfg(&folder, port);
+    let cfg = calls.cfg(&folder, port, how);
     let mut valgrind = Valgrind::start(folder, &cfg);
     let sip = Sip::udp(port);
     wait_for("Kamailio under valgrind answers OPTIONS", Duration::from_secs(60), || {
