@@ -107,10 +107,16 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<
     }
 }
 
-/// Sends a signal to a process of the test's.
+/// Sends a signal to a process of the test's; after STOP it stands still.
 pub fn signal(pid: u32, name: &str) {
     let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap();
     assert!(sent.success(), "SIG{name} to {pid}");
+    if name == "STOP" {
+        let stat = format!("/proc/{pid}/stat");
+        wait_for("it to stop", Duration::from_secs(5), || {
+            std::fs::read_to_string(&stat).unwrap().contains(") T ").then_some(())
+        });
+    }
 }
 
 /// KiB that a process alone has written. Code counts as private too while only one process has run

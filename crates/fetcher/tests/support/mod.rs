@@ -65,10 +65,16 @@ impl Drop for Folder {
     }
 }
 
-/// Sends a signal to a process of the test's.
+/// Sends a signal to a process of the test's; after STOP it stands still.
 pub fn signal(process: &Child, name: &str) {
     let pid = process.id().to_string();
     assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    if name == "STOP" {
+        let stat = format!("/proc/{pid}/stat");
+        wait_for("it to stop", Duration::from_secs(5), || {
+            std::fs::read_to_string(&stat).unwrap().contains(") T ").then_some(())
+        });
+    }
 }
 
 /// Debian's redis-server, in memory only.
