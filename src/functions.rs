@@ -40,7 +40,7 @@ pub(crate) fn add_identity(
     key_path: &str,
 ) -> Outcome {
     let call = Call { orig, dest, attest, origid, x5u, rcd_nam: None };
-    signed(identity(message, call, PrivateKey::Path(key_path)).and_then(|identity| {
+    signed(by_file(key_path, |key| identity(message, call, key)).and_then(|identity| {
         if state::adds_date() {
             message.add_date()?;
         }
@@ -58,7 +58,7 @@ pub(crate) fn build_identity(
     key_path: &str,
 ) -> Outcome {
     let call = Call { orig, dest, attest, origid, x5u, rcd_nam: None };
-    signed(identity(message, call, PrivateKey::Path(key_path)))
+    signed(by_file(key_path, |key| identity(message, call, key)))
 }
 
 pub(crate) fn build_identity_prvkey(
@@ -74,12 +74,20 @@ pub(crate) fn build_identity_prvkey(
     signed(identity(message, call, PrivateKey::Pem(key)))
 }
 
+/// Signs with the key of a file. Only one that has signed is noted as being in use: a path may be
+/// what a caller has sent.
+fn by_file(
+    path: &str,
+    sign: impl FnOnce(PrivateKey<'_>) -> Result<String, Error>,
+) -> Result<String, Error> {
+    let value = sign(PrivateKey::Path(path))?;
+    state::uses_key(path);
+    Ok(value)
+}
+
 /// Signs a call, with the caller's name if there is one to sign.
 fn identity(message: &Message, call: Call<'_>, key: PrivateKey<'_>) -> Result<String, Error> {
     let name = message.format(state::name_format());
-    if let PrivateKey::Path(path) = key {
-        state::uses_key(path);
-    }
     state::signer().identity(&Call { rcd_nam: name.as_deref(), ..call }, key)
 }
 
@@ -92,16 +100,14 @@ pub(crate) fn add_div(
     key_path: &str,
 ) -> Outcome {
     signed(message.identities().and_then(|identities| {
-        state::uses_key(key_path);
         let call = DivCall { orig, dest, div, x5u, identities: &identities };
-        let identity = state::signer().div_identity(&call, PrivateKey::Path(key_path))?;
+        let identity = by_file(key_path, |key| state::signer().div_identity(&call, key))?;
         message.add_identity(&identity).map(|()| String::new())
     }))
 }
 
 pub(crate) fn sign(_: &Message, headers: &str, payload: &str, key_path: &str) -> Outcome {
-    state::uses_key(key_path);
-    signed(state::signer().sign_json(headers, payload, PrivateKey::Path(key_path)))
+    signed(by_file(key_path, |key| state::signer().sign_json(headers, payload, key)))
 }
 
 pub(crate) fn sign_prvkey(_: &Message, headers: &str, payload: &str, key: &str) -> Outcome {
@@ -201,7 +207,7 @@ fn check_values(identities: &[&str], key: PublicKey<'_>, options: CheckOptions) 
 }
 
 fn checked(report: Report) -> Outcome {
-    let (found, missed) = state::verifier().take_lookups();
+    let (found, missed) = state::take_lookups();
     for (counter, count) in [(Counter::CacheHits, found), (Counter::CacheMisses, missed)] {
         if count > 0 {
             add(counter, count);

@@ -261,6 +261,11 @@ pub(crate) fn verifier() -> &'static Verifier {
     verifier
 }
 
+/// How often a certificate was found in memory, and was not, since this was asked last.
+pub(crate) fn take_lookups() -> (u64, u64) {
+    ready().verifier.take_lookups()
+}
+
 /// Notes that a key file is in use.
 pub(crate) fn uses_key(path: &str) {
     if let Some(shared) = shared() {
@@ -293,6 +298,7 @@ fn ready() -> &'static Ready {
     READY.get_or_init(|| Ready::new(guarded(&SETTINGS).clone().unwrap_or_default(), None))
 }
 
-fn guarded<T>(value: &'static Mutex<T>) -> MutexGuard<'static, T> {
+/// What a mutex guards, also after a panic under it.
+pub(crate) fn guarded<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }

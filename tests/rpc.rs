@@ -23,12 +23,13 @@ impl World {
         let key = lab.path("key.pem");
         let cfg = Cfg::new(Module::Ours)
             .workers(3)
-            .load("ctl")
-            .line(&format!("modparam(\"ctl\", \"binrpc\", \"unixs:{}\")", control.inside("ctl")))
+            .control(&control.inside("ctl"))
             .route(&format!(
                 r#"
                 if ($hdr(X-Do) == "sign") {{
                     $var(code) = secsipid_build_identity("$fU", "$rU", "A", "", "https://h/c", "{key}");
+                }} else if ($hdr(X-Do) == "stray") {{
+                    $var(code) = secsipid_build_identity("$fU", "$rU", "A", "", "https://h/c", "/nonexistent");
                 }} else {{
                     $var(code) = secsipid_check_identity("");
                 }}
@@ -154,6 +155,11 @@ fn a_reload_changes_all_or_nothing_in_every_process() {
     // The lab's file holds the CRLs of root and intermediate.
     let counts = ["trust_anchors", "intermediates", "crls", "keys"].map(|n| value(&shown, n));
     assert_eq!(counts, ["1", "0", "2", "1"], "{shown}");
+
+    // One that never signed is none of those in use.
+    let reply = world.kamailio.udp().send(&Request::invite().header("X-Do", "stray"));
+    assert_eq!(reply.number("X-Code"), -451, "{reply:?}");
+    assert_eq!(value(&world.ask(&["secsipid.reload"]), "keys"), "1");
 
     // A bad key: nothing changes, and it says which.
     let key = world.lab.read("key.pem");

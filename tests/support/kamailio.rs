@@ -94,6 +94,12 @@ impl Cfg {
         self
     }
 
+    /// Takes commands of kamcmd at this socket.
+    pub fn control(self, socket: &str) -> Self {
+        let line = format!("modparam(\"ctl\", \"binrpc\", \"unixs:{socket}\")");
+        self.load("ctl").line(&line)
+    }
+
     /// A parameter of our module.
     pub fn param(self, name: &str, value: impl Into<Param>) -> Self {
         let value = match value.into() {
