@@ -1,7 +1,8 @@
 //! What a process asks the fetchers.
 
+use crate::state::guarded;
 use fetcher::{Address, RemoteFetcher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use stir::{Code, Fetch, Fetched, Result};
 
@@ -42,7 +43,7 @@ impl Fetchers {
 
     /// What is at hand for a URL, without waiting for anything; `None` for what is to be waited for.
     pub(crate) fn peek(&self, url: &str) -> Option<Result<Fetched>> {
-        let mut slow = lock(&self.slow);
+        let mut slow = guarded(&self.slow);
         if slow.is_some_and(|until| Instant::now() < until) {
             return None;
         }
@@ -61,15 +62,15 @@ impl Fetchers {
 
     /// Keeps what was brought for the call that is checked next.
     pub(crate) fn keep(&self, results: Results) {
-        *lock(&self.brought) = Some((Instant::now() + BROUGHT, results));
+        *guarded(&self.brought) = Some((Instant::now() + BROUGHT, results));
     }
 
     pub(crate) fn forget(&self) {
-        *lock(&self.brought) = None;
+        *guarded(&self.brought) = None;
     }
 
     fn brought(&self, url: &str) -> Option<Result<Fetched>> {
-        let brought = lock(&self.brought);
+        let brought = guarded(&self.brought);
         let (until, results) = brought.as_ref()?;
         let (_, result) = results.iter().find(|(known, _)| known == url)?;
         (Instant::now() < *until).then(|| result.clone())
@@ -80,8 +81,4 @@ impl Fetch for ByFetchers {
     fn fetch(&self, url: &str) -> Result<Fetched> {
         self.0.brought(url).unwrap_or_else(|| self.0.remote.fetch(url))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,11 @@
 //! What all processes see: orders of the operator's that each follows at its next call, and the key
 //! files that are in use.
 
+use crate::state::guarded;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// Key files that `secsipid.reload` looks at: more are used all the same.
 const MAX_KEYS: usize = 64;
@@ -91,7 +92,7 @@ impl Shared {
 
     /// Notes that a key file is in use.
     pub(crate) fn uses(&self, seen: &Seen, path: &str) {
-        let mut known = seen.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = guarded(&seen.keys);
         if known.contains(path) || known.len() >= MAX_KEYS || path.len() > MAX_PATH {
             return;
         }

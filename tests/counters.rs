@@ -18,11 +18,10 @@ fn what_happens_is_counted() {
         .workers(2)
         .tcp()
         .global(&format!("listen=tcp:127.0.0.1:{port}\ntcp_accept_no_cl=yes"))
-        .load("ctl")
         .load("kex")
         .load("xhttp")
         .load("xhttp_prom")
-        .line(&format!("modparam(\"ctl\", \"binrpc\", \"unixs:{socket}\")"))
+        .control(&socket)
         .line("modparam(\"xhttp_prom\", \"xhttp_prom_stats\", \"secsipid:\")")
         .param("fetchers", 1)
         .routes(&format!(

@@ -4,7 +4,7 @@
 mod support;
 
 use std::time::{Duration, Instant};
-use stir::{Call, Config, PrivateKey, Signer};
+use support::fetching::signed;
 use support::{Answer, Cfg, Http, Kamailio, Lab, Module, Reply, Request, UdpCall, wait_for};
 
 const ROUTES: &str = r#"
@@ -48,12 +48,7 @@ impl World {
     /// An INVITE whose certificate is at this path, which answers like that.
     fn invite(&self, path: &str, answer: impl Fn(Vec<u8>) -> Answer) -> Request {
         let x5u = &self.http.on(path, answer(self.lab.read("cert.pem").into()));
-        let call =
-            Call { orig: "12155551212", dest: "12155551213", attest: "A", x5u, ..Call::default() };
-        let key = self.lab.read("key.pem");
-        let signer = Signer::new(&Config::default());
-        let identity = signer.identity(&call, PrivateKey::Pem(&key)).unwrap();
-        Request::invite().header("Identity", identity)
+        Request::invite().header("Identity", signed(&self.lab, x5u))
     }
 
     fn send(&self, request: &Request) -> Reply {

@@ -195,8 +195,7 @@ fn two_kamailios_on_one_redis_cost_one_download() {
     http.on("*", Answer::Slow(SECOND / 4, lab.read("cert.pem").into()));
     let control = [Folder::new(), Folder::new()];
     let both = control.each_ref().map(|folder| {
-        let line = format!("modparam(\"ctl\", \"binrpc\", \"unixs:{}\")", folder.inside("ctl"));
-        let cfg = cfg().workers(8).load("ctl").line(&line).param("cache_url", redis.url());
+        let cfg = cfg().workers(8).control(&folder.inside("ctl")).param("cache_url", redis.url());
         Kamailio::start(&cfg)
     });
     let identities: Vec<_> = (0..URLS).map(|n| signed(&lab, &url(&http, n))).collect();

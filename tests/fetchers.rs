@@ -23,10 +23,7 @@ fn sixteen_workers_cost_one_download_and_have_one_thread() {
     let identity = signed(&lab, &x5u);
     let control = support::Folder::new();
     let socket = control.inside("ctl");
-    let cfg = cfg()
-        .workers(16)
-        .load("ctl")
-        .line(&format!("modparam(\"ctl\", \"binrpc\", \"unixs:{socket}\")"));
+    let cfg = cfg().workers(16).control(&socket);
     let mut kamailio = Kamailio::start(&cfg);
     let processes = kamailio.processes();
     std::thread::scope(|scope| {

@@ -2,14 +2,14 @@
 
 use crate::address::Address;
 use crate::client::{self, Connection};
-use crate::protocol::{self, LENGTH, MAX_REPLY, Reply, Request};
+use crate::protocol::{self, MAX_REPLY, Reply, Request};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stir::{Fetched, Result};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::{mpsc, oneshot};
@@ -104,14 +104,10 @@ impl Open {
 }
 
 async fn read_all(read: OwnedReadHalf, pending: &Pending) -> io::Result<()> {
-    let junk = || io::Error::new(io::ErrorKind::InvalidData, "an answer makes no sense");
     let mut read = BufReader::new(read);
     loop {
-        let mut octets = [0; LENGTH];
-        read.read_exact(&mut octets).await?;
-        let mut frame = vec![0; protocol::length(octets, MAX_REPLY).map_err(|_| junk())?];
-        read.read_exact(&mut frame).await?;
-        let (number, reply) = Reply::decode(&frame).ok_or_else(junk)?;
+        let frame = protocol::read(&mut read, MAX_REPLY).await?;
+        let (number, reply) = Reply::decode(&frame).ok_or_else(protocol::junk)?;
         if let Some(waiter) = pending.borrow_mut().remove(&number) {
             // Its call may have given up.
             let _ = waiter.send(reply);

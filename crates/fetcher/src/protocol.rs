@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use stir::{Code, Error, Result};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Length of length and head.
 pub(crate) const LENGTH: usize = 4;
@@ -166,6 +167,23 @@ pub(crate) fn length(octets: [u8; LENGTH], max: usize) -> Result<usize> {
         Code::HttpGet,
         format!("a frame of {length} octets on the fetcher's socket is none of ours"),
     ))
+}
+
+/// The next frame without its length, of at most `max` octets.
+pub(crate) async fn read(
+    from: &mut (impl AsyncRead + Unpin),
+    max: usize,
+) -> std::io::Result<Vec<u8>> {
+    let mut octets = [0; LENGTH];
+    from.read_exact(&mut octets).await?;
+    let mut frame = vec![0; length(octets, max).map_err(|_| junk())?];
+    from.read_exact(&mut frame).await?;
+    Ok(frame)
+}
+
+/// What came is none of ours.
+pub(crate) fn junk() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, "what came makes no sense")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The service's socket: who may ask, what is answered, and when it ends.
 
-use crate::protocol::{self, LENGTH, MAX_REQUEST, Reply, Request, body_frame};
+use crate::protocol::{self, MAX_REQUEST, Reply, Request, body_frame};
 use crate::service::{Look, Outcome, Service};
 use crate::settings::{Settings, limits, wrong};
 use nix::unistd::Uid;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stir::Result;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
@@ -196,12 +196,8 @@ async fn connection(service: &Rc<Service>, stream: UnixStream) -> io::Result<()>
 }
 
 async fn frame(read: &mut BufReader<OwnedReadHalf>) -> io::Result<(u32, Request)> {
-    let junk = || io::Error::new(io::ErrorKind::InvalidData, "a request makes no sense");
-    let mut octets = [0; LENGTH];
-    read.read_exact(&mut octets).await?;
-    let mut frame = vec![0; protocol::length(octets, MAX_REQUEST).map_err(|_| junk())?];
-    read.read_exact(&mut frame).await?;
-    Request::decode(&frame).ok_or_else(junk)
+    let frame = protocol::read(read, MAX_REQUEST).await?;
+    Request::decode(&frame).ok_or_else(protocol::junk)
 }
 
 async fn write_all(

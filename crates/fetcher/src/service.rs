@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stir::store::Store;
-use stir::{Clock, Code, Error, SystemClock};
+use stir::{Clock, Code, Error, Result, SystemClock};
 use tokio::sync::oneshot;
 
 /// A certificate that is handed out, and until when the caller may use it.
@@ -23,7 +23,6 @@ pub(crate) struct Served {
     pub until: i64,
 }
 
-type Result<T, E = Error> = std::result::Result<T, E>;
 pub(crate) type Outcome = Result<Served>;
 
 /// What a URL comes to at once.
