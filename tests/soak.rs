@@ -275,6 +275,7 @@ impl Valgrind {
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "valgrind", "--trace-children=yes", "--num-callers=50"])
             .arg("--fair-sched=try")
+            .arg(concat!("--suppressions=", env!("CARGO_MANIFEST_DIR"), "/tests/valgrind.supp"))
             .args(["--leak-check=full", "--show-leak-kinds=definite"])
             .args(["--xml=yes", &format!("--xml-file={}", folder.inside("valgrind-%p.xml"))])
             .args([&binary, "-DD", "-E", "-m", "64", "-M", "16", "-f", &path])
