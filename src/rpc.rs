@@ -3,6 +3,7 @@
 use crate::fetchers::Fetchers;
 use crate::kamailio::{Field, Rpc, VERSION, counted, shared};
 use crate::state;
+use std::path::Path;
 use stir::{CheckOptions, Code, Error, Policy, PublicKey, Report, SipCall};
 
 /// Certificates that are listed if nobody says how many: what a terminal shows, and what fits into
@@ -93,7 +94,13 @@ pub(crate) fn prefetch(rpc: &Rpc) -> Done {
 /// All that is looked at here is good before other processes are told.
 pub(crate) fn reload(rpc: &Rpc) -> Done {
     let shared = shared().ok_or_else(|| wrong("Kamailio has not started yet".into()))?;
-    let keys = shared.keys();
+    let is_gone = |path: &String| !Path::new(path).try_exists().unwrap_or(true);
+    let (gone, keys): (Vec<_>, Vec<_>) = shared.keys().into_iter().partition(is_gone);
+    for path in &gone {
+        log::warn!(
+            "secsipid.reload: key file \"{path}\" is gone since it signed: calls that name it are not signed"
+        );
+    }
     for path in &keys {
         state::signer().check_key(path).map_err(unchanged)?;
     }
@@ -105,6 +112,7 @@ pub(crate) fn reload(rpc: &Rpc) -> Done {
         ("intermediates", number(reloaded.intermediates)),
         ("crls", number(reloaded.crls)),
         ("keys", number(keys.len())),
+        ("keys_gone", number(gone.len())),
     ]);
     Ok(())
 }
