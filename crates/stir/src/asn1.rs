@@ -117,19 +117,20 @@ pub(crate) fn bits(element: &Element<'_>) -> der::Result<Span> {
 
 /// An extension of a certificate, CRL or CRL entry (RFC 5280 §4.1.2.9).
 #[derive(Clone, Debug)]
-pub(crate) struct Extension {
+pub(crate) struct Extension<'a> {
     pub(crate) oid: der::asn1::ObjectIdentifier,
     pub(crate) critical: bool,
-    pub(crate) value: Span,
+    pub(crate) value: &'a [u8],
 }
 
 /// Most extensions that a certificate, CRL or CRL entry may have: the most in the field is 11, and
 /// each is compared with all others.
 const MAX_EXTENSIONS: usize = 64;
 
-/// Reads `Extensions`; none may be there twice (RFC 5280 §4.2).
-pub(crate) fn extensions(mut list: Cursor<'_>) -> der::Result<Vec<Extension>> {
-    let mut found: Vec<Extension> = Vec::new();
+/// Reads the content of `Extensions`; none may be there twice (RFC 5280 §4.2).
+pub(crate) fn extensions(der: &[u8]) -> der::Result<Vec<Extension<'_>>> {
+    let mut list = Cursor::new(der)?;
+    let mut found: Vec<Extension<'_>> = Vec::new();
     while !list.is_finished() {
         let mut parts = Cursor::inside(&list.expect(Tag::Sequence)?)?;
         let oid =
@@ -143,7 +144,7 @@ pub(crate) fn extensions(mut list: Cursor<'_>) -> der::Result<Vec<Extension>> {
                 _ => return Err(Tag::Boolean.non_canonical_error().into()),
             },
         };
-        let value = parts.expect(Tag::OctetString)?.content;
+        let value = parts.expect(Tag::OctetString)?.value;
         parts.finish()?;
         if found.len() >= MAX_EXTENSIONS || found.iter().any(|known| known.oid == oid) {
             return Err(Tag::Sequence.value_error().into());

@@ -5,12 +5,13 @@
 
 use crate::asn1::{self, Cursor, Extension, Span};
 use crate::error::{Code, Error, Result};
-use crate::name::NameRef;
+use crate::name::{self, Folded};
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Tag};
 use rustls_pki_types::pem::{PemObject, SectionKind};
 use std::fmt;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
 use x509_cert::name::Name;
 
@@ -37,7 +38,8 @@ pub struct Certificate {
     parts: Parts,
 }
 
-/// Where the parts lie, and what has been read of them already.
+/// Where the parts lie, and what is compared often. Certificates are kept by the thousand: what is
+/// asked for seldom is read again from their DER.
 #[derive(Clone)]
 struct Parts {
     version: u8,
@@ -52,9 +54,10 @@ struct Parts {
     not_after: i64,
     key_algorithm: Span,
     key: Span,
-    issuer_name: Name,
-    subject_name: Name,
-    extensions: Vec<Extension>,
+    issuer_name: Folded,
+    subject_name: Folded,
+    /// The content of Extensions; empty where there are none.
+    extensions: Span,
 }
 
 impl Certificate {
@@ -109,12 +112,12 @@ impl Certificate {
 
     /// The subject in the form of RFC 4514.
     pub fn subject(&self) -> String {
-        self.parts.subject_name.to_string()
+        name::text(self.part(&self.parts.subject))
     }
 
     /// The issuer in the form of RFC 4514.
     pub fn issuer(&self) -> String {
-        self.parts.issuer_name.to_string()
+        name::text(self.part(&self.parts.issuer))
     }
 
     /// The serial number in hexadecimal, as OpenSSL writes it: upper case, whole octets.
@@ -157,13 +160,18 @@ impl Certificate {
 
     /// The extension of this type (RFC 5280 §4.2): whether it is critical, and its DER value.
     pub fn extension(&self, oid: ObjectIdentifier) -> Option<(bool, &[u8])> {
-        let found = self.parts.extensions.iter().find(|extension| extension.oid == oid)?;
-        Some((found.critical, self.part(&found.value)))
+        let found = self.extensions().find(|extension| extension.oid == oid)?;
+        Some((found.critical, found.value))
     }
 
     /// The types of the extensions that are critical.
     pub(crate) fn critical_extensions(&self) -> impl Iterator<Item = ObjectIdentifier> + '_ {
-        self.parts.extensions.iter().filter(|e| e.critical).map(|e| e.oid)
+        self.extensions().filter(|e| e.critical).map(|e| e.oid)
+    }
+
+    fn extensions(&self) -> impl Iterator<Item = Extension<'_>> {
+        // They could be read when the certificate was.
+        asn1::extensions(self.part(&self.parts.extensions)).unwrap_or_default().into_iter()
     }
 
     /// The version as people count: 1, 2 or 3.
@@ -199,12 +207,12 @@ impl Certificate {
         self.part(&self.parts.serial)
     }
 
-    pub(crate) fn subject_name(&self) -> NameRef<'_> {
-        NameRef { der: self.part(&self.parts.subject), name: &self.parts.subject_name }
+    pub(crate) const fn subject_name(&self) -> Folded {
+        self.parts.subject_name
     }
 
-    pub(crate) fn issuer_name(&self) -> NameRef<'_> {
-        NameRef { der: self.part(&self.parts.issuer), name: &self.parts.issuer_name }
+    pub(crate) const fn issuer_name(&self) -> Folded {
+        self.parts.issuer_name
     }
 
     /// RFC 5280 §4.2.1.9; `None` where the extension is missing.
@@ -221,7 +229,8 @@ impl Certificate {
 
     /// The value of the subject's attribute of this type, the last one if there are several.
     pub(crate) fn attribute(&self, oid: ObjectIdentifier) -> Option<String> {
-        let attributes = self.parts.subject_name.iter_rdn().flat_map(|rdn| rdn.iter());
+        let name = Name::from_der(self.part(&self.parts.subject)).ok()?;
+        let attributes = name.iter_rdn().flat_map(|rdn| rdn.iter());
         let found = attributes.filter(|attribute| attribute.oid == oid).last()?;
         Some(String::from_utf8_lossy(found.value.value()).into_owned())
     }
@@ -292,12 +301,13 @@ impl Parts {
         tbs.optional(asn1::context_primitive(1))?;
         tbs.optional(asn1::context_primitive(2))?;
         let extensions = match tbs.optional(asn1::context(3))? {
-            None => Vec::new(),
+            None => 0..0,
             Some(tagged) => {
                 let mut tagged = Cursor::inside(&tagged)?;
                 let list = tagged.expect(Tag::Sequence)?;
                 tagged.finish()?;
-                asn1::extensions(Cursor::inside(&list)?)?
+                asn1::extensions(list.value)?;
+                list.content
             }
         };
         tbs.finish()?;
@@ -308,8 +318,8 @@ impl Parts {
             signed_algorithm,
             signature_algorithm,
             signature,
-            issuer_name: Name::from_der(der.get(issuer.whole.clone()).unwrap_or_default())?,
-            subject_name: Name::from_der(der.get(subject.whole.clone()).unwrap_or_default())?,
+            issuer_name: Folded::read(der.get(issuer.whole.clone()).unwrap_or_default())?,
+            subject_name: Folded::read(der.get(subject.whole.clone()).unwrap_or_default())?,
             issuer: issuer.whole,
             subject: subject.whole,
             not_before,
@@ -358,7 +368,8 @@ pub(crate) fn hex(octets: &[u8]) -> String {
 #[derive(Clone, Debug)]
 pub struct Chain {
     leaf: Certificate,
-    rest: Vec<Certificate>,
+    /// Certificates of one issuer mostly come with the same ones, which are then kept once.
+    pub(crate) rest: Arc<[Certificate]>,
 }
 
 impl Chain {

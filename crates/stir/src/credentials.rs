@@ -1,10 +1,12 @@
 //! Public keys and certificates by URL, path or text: parsed once, and vouched for.
 
+use crate::cert::{Certificate, Chain};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::fetch::{Fetch, Fetched};
 use crate::file::Files;
 use crate::key::Credential;
+use crate::name::Folded;
 use crate::store::Store;
 use crate::trust::Trust;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -14,6 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Keys given as text that are remembered: as many as a script may hold.
 const MAX_TEXTS: usize = 64;
+/// Issuers whose intermediate certificates are kept once for all that they issued: North America
+/// has some 20.
+const MAX_ISSUERS: usize = 64;
 
 /// A credential and what the trust anchors said of it.
 struct Vouched {
@@ -62,6 +67,8 @@ pub(crate) struct Credentials {
     expire: i64,
     size: usize,
     downloads: Mutex<LruCache<String, Downloaded>>,
+    /// What last followed a certificate of this issuer.
+    intermediates: Mutex<LruCache<Folded, Arc<[Certificate]>>>,
     lookups: Lookups,
     files: Files<Vouched>,
     texts: Mutex<LruCache<Vec<u8>, Arc<Vouched>>>,
@@ -76,6 +83,7 @@ impl Credentials {
             expire: config.cache_expire.into(),
             size: usize::try_from(config.cache_size).unwrap_or(usize::MAX),
             downloads: Mutex::new(LruCache::unbounded()),
+            intermediates: Mutex::new(LruCache::unbounded()),
             lookups: Lookups::default(),
             files: Files::new(),
             texts: Mutex::new(LruCache::unbounded()),
@@ -218,14 +226,29 @@ impl Credentials {
     }
 
     /// Keeps it in memory, never past its notAfter.
-    fn remember(&self, url: &str, vouched: Vouched, until: i64, now: i64) -> Arc<Vouched> {
+    fn remember(&self, url: &str, mut vouched: Vouched, until: i64, now: i64) -> Arc<Vouched> {
         let until = until.min(not_after(&vouched.credential));
+        if let Some(credential) = Arc::get_mut(&mut vouched.credential)
+            && let Some(chain) = &mut credential.chain
+        {
+            self.share(chain);
+        }
         let vouched = Arc::new(vouched);
         if now < until {
             let entry = Downloaded { vouched: Arc::clone(&vouched), until };
             put(&mut lock(&self.downloads), url.to_owned(), entry, self.size);
         }
         vouched
+    }
+
+    /// Lets go of intermediate certificates that are held already.
+    fn share(&self, chain: &mut Chain) {
+        let issuer = chain.leaf().issuer_name();
+        let mut known = lock(&self.intermediates);
+        match known.get(&issuer) {
+            Some(same) if *same == chain.rest => chain.rest = Arc::clone(same),
+            _ => put(&mut known, issuer, Arc::clone(&chain.rest), MAX_ISSUERS),
+        }
     }
 
     /// The credential, if the trust anchors vouch for it, now or by a verdict that still holds.

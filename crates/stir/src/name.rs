@@ -1,39 +1,68 @@
 //! Distinguished names (RFC 5280 §4.1.2.4) and when they match.
 
+use aws_lc_rs::digest::{Context, SHA256};
 use der::asn1::ObjectIdentifier;
-use der::{Encode, Tag};
+use der::{Decode, Encode, Tag};
 use x509_cert::name::Name;
 
-/// A name with its DER.
-#[derive(Clone, Copy)]
-pub(crate) struct NameRef<'a> {
-    pub(crate) der: &'a [u8],
-    pub(crate) name: &'a Name,
-}
+/// What is equal for names that match (RFC 5280 §7.1): the same attributes in the same order, text
+/// compared without regard to its string type, to ASCII case, and to spaces at its ends or more
+/// than one in a row. A CA that writes its name in another way in the certificates it issues is
+/// rare, and OpenSSL matches it too.
+///
+/// It is a digest: certificates are kept by the thousand, and a parsed name takes 1.3 KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Folded([u8; 32]);
 
-impl NameRef<'_> {
-    /// Whether the names match (RFC 5280 §7.1): the same attributes in the same order, text
-    /// compared without regard to its string type, to ASCII case, and to spaces at its ends or
-    /// more than one in a row. A CA that writes its name in another way in the certificates it
-    /// issues is rare, and OpenSSL matches it too.
-    pub(crate) fn matches(&self, other: &NameRef<'_>) -> bool {
-        self.der == other.der || folded(self.name) == folded(other.name)
+impl Folded {
+    /// Reads a name's DER.
+    pub(crate) fn read(der: &[u8]) -> der::Result<Self> {
+        Name::from_der(der).map(|name| Self::of(&name))
     }
 
-    /// The same, whatever the order of the attributes.
-    pub(crate) fn matches_in_any_order(&self, other: &NameRef<'_>) -> bool {
-        let (mut one, mut two) = (folded(self.name), folded(other.name));
-        one.sort();
-        two.sort();
-        one == two
+    pub(crate) fn of(name: &Name) -> Self {
+        Self::from(folded(name))
+    }
+
+    /// The same for names that have the same attributes in another order.
+    pub(crate) fn in_any_order(name: &Name) -> Self {
+        let mut rdns = folded(name);
+        rdns.sort();
+        Self::from(rdns)
     }
 }
 
-/// A name in a form that is equal for names that match.
-fn folded(name: &Name) -> Vec<Vec<(ObjectIdentifier, Vec<u8>)>> {
+impl From<Vec<Rdn>> for Folded {
+    fn from(rdns: Vec<Rdn>) -> Self {
+        let mut all = Context::new(&SHA256);
+        // Each length goes ahead, so that no part can be taken for another.
+        for rdn in rdns {
+            all.update(&rdn.len().to_be_bytes());
+            for (oid, value) in rdn {
+                all.update(
+                    &[oid.as_bytes().len().to_be_bytes(), value.len().to_be_bytes()].concat(),
+                );
+                all.update(oid.as_bytes());
+                all.update(&value);
+            }
+        }
+        let mut octets = [0; 32];
+        octets.copy_from_slice(all.finish().as_ref());
+        Self(octets)
+    }
+}
+
+/// The name in the form of RFC 4514, for messages.
+pub(crate) fn text(der: &[u8]) -> String {
+    Name::from_der(der).map(|name| name.to_string()).unwrap_or_default()
+}
+
+type Rdn = Vec<(ObjectIdentifier, Vec<u8>)>;
+
+fn folded(name: &Name) -> Vec<Rdn> {
     name.iter_rdn()
         .map(|rdn| {
-            let mut rdn: Vec<_> = rdn
+            let mut rdn: Rdn = rdn
                 .iter()
                 .map(|attribute| (attribute.oid, folded_value(&attribute.value)))
                 .collect();

@@ -5,7 +5,7 @@ use super::signature::{Signed, check_signature};
 use crate::asn1::{self, Cursor, Extension};
 use crate::cert::Certificate;
 use crate::error::{Code, Error, Result};
-use crate::name::NameRef;
+use crate::name::Folded;
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Tag};
 use rustls_pki_types::pem::{PemObject, SectionKind};
@@ -32,7 +32,7 @@ pub(super) struct Crl {
     signed: asn1::Span,
     algorithm: asn1::Span,
     signature: asn1::Span,
-    issuer: Named,
+    issuer: Name,
     this_update: i64,
     next_update: Option<i64>,
     /// Kinds of certificates that it says nothing of.
@@ -41,27 +41,11 @@ pub(super) struct Crl {
     /// Whether entries may name their certificates' issuers.
     indirect: bool,
     /// Issuers of the certificates on it; the first is the CRL's own.
-    issuers: Vec<Named>,
+    issuers: Vec<Folded>,
     /// Serial number → places in `issuers`.
     revoked: HashMap<Vec<u8>, Vec<usize>>,
     /// Whose signature it was found to have, so that megabytes are hashed once and not per verdict.
     signer: OnceLock<Certificate>,
-}
-
-/// A name that is owned.
-struct Named {
-    der: Vec<u8>,
-    name: Name,
-}
-
-impl Named {
-    fn read(der: &[u8]) -> der::Result<Self> {
-        Ok(Self { der: der.to_vec(), name: Name::from_der(der)? })
-    }
-
-    fn as_ref(&self) -> NameRef<'_> {
-        NameRef { der: &self.der, name: &self.name }
-    }
 }
 
 /// All CRLs of a file: PEM, any number of them, or the DER of one.
@@ -114,20 +98,20 @@ impl Crl {
             return Err(Tag::Sequence.value_error().into());
         }
         let issuer = tbs.expect(Tag::Sequence)?.whole;
-        let issuer = der.get(issuer).unwrap_or_default();
+        let issuer = Name::from_der(der.get(issuer).unwrap_or_default())?;
         let this_update = tbs.time()?;
         let next_update = tbs.optional_time()?;
         let mut crl = Self {
             signed: signed.whole.clone(),
             algorithm: algorithm.content.clone(),
             signature: asn1::bits(&signature)?,
-            issuer: Named::read(issuer)?,
             this_update,
             next_update,
             only_users: false,
             only_cas: false,
             indirect: false,
-            issuers: vec![Named::read(issuer)?],
+            issuers: vec![Folded::of(&issuer)],
+            issuer,
             revoked: HashMap::new(),
             signer: OnceLock::new(),
             der: der.to_vec(),
@@ -137,20 +121,19 @@ impl Crl {
         tbs.finish()?;
         if let Some(tagged) = extensions {
             let list = Cursor::inside(&tagged)?.expect(Tag::Sequence)?;
-            crl.read_extensions(der, &asn1::extensions(Cursor::inside(&list)?)?)?;
+            crl.read_extensions(asn1::extensions(list.value)?)?;
         }
         if let Some(entries) = entries {
-            crl.read_entries(der, Cursor::inside(&entries)?)?;
+            crl.read_entries(Cursor::inside(&entries)?)?;
         }
         Ok(crl)
     }
 
     /// RFC 5280 §5.2.
-    fn read_extensions(&mut self, der: &[u8], extensions: &[Extension]) -> der::Result<()> {
+    fn read_extensions(&mut self, extensions: Vec<Extension<'_>>) -> der::Result<()> {
         for extension in extensions {
-            let value = der.get(extension.value.clone()).unwrap_or_default();
             if extension.oid == ISSUING_DISTRIBUTION_POINT {
-                let point = IssuingDistributionPoint::from_der(value)?;
+                let point = IssuingDistributionPoint::from_der(extension.value)?;
                 // A CRL of some reasons or of attribute certificates does not say who is good.
                 if point.only_some_reasons.is_some() || point.only_contains_attribute_certs {
                     return Err(Tag::Sequence.value_error().into());
@@ -167,7 +150,7 @@ impl Crl {
     }
 
     /// RFC 5280 §5.3: an entry's certificateIssuer holds for those after it as well.
-    fn read_entries(&mut self, der: &[u8], mut entries: Cursor<'_>) -> der::Result<()> {
+    fn read_entries(&mut self, mut entries: Cursor<'_>) -> der::Result<()> {
         let mut issuer = 0;
         let mut count = 0_usize;
         while !entries.is_finished() {
@@ -179,10 +162,9 @@ impl Crl {
             let serial = entry.expect(Tag::Integer)?.value;
             entry.time()?;
             if let Some(list) = entry.optional(Tag::Sequence)? {
-                for extension in asn1::extensions(Cursor::inside(&list)?)? {
+                for extension in asn1::extensions(list.value)? {
                     if extension.oid == CERTIFICATE_ISSUER && self.indirect {
-                        let value = der.get(extension.value).unwrap_or_default();
-                        issuer = self.issuer_place(value)?;
+                        issuer = self.issuer_place(extension.value)?;
                     } else if extension.critical {
                         return Err(der::ErrorKind::OidUnknown { oid: extension.oid }.into());
                     }
@@ -197,19 +179,19 @@ impl Crl {
     fn issuer_place(&mut self, general_names: &[u8]) -> der::Result<usize> {
         let names = GeneralNames::from_der(general_names)?;
         let Some(name) = names.iter().find_map(|name| match name {
-            GeneralName::DirectoryName(name) => Some(name),
+            GeneralName::DirectoryName(name) => Some(Folded::of(name)),
             _ => None,
         }) else {
             return Err(Tag::Sequence.value_error().into());
         };
         // Entries of one issuer mostly follow one another.
-        if let Some(place) = self.issuers.iter().rposition(|known| known.name == *name) {
+        if let Some(place) = self.issuers.iter().rposition(|known| *known == name) {
             return Ok(place);
         }
         if self.issuers.len() >= MAX_ISSUERS {
             return Err(Tag::Sequence.length_error().into());
         }
-        self.issuers.push(Named { der: der::Encode::to_der(name)?, name: name.clone() });
+        self.issuers.push(name);
         Ok(self.issuers.len() - 1)
     }
 
@@ -233,8 +215,9 @@ impl Crl {
             algorithm: self.part(&self.algorithm),
             signature: self.part(&self.signature),
         };
+        let issuer = Folded::of(&self.issuer);
         for signer in search.all() {
-            if !signer.subject_name().matches(&self.issuer.as_ref()) {
+            if signer.subject_name() != issuer {
                 continue;
             }
             // RFC 5280 §6.3.3 f asks for cRLSign. Who may issue certificates may revoke them too:
@@ -272,7 +255,7 @@ impl Crl {
         if places
             .iter()
             .filter_map(|place| self.issuers.get(*place))
-            .any(|issuer| issuer.as_ref().matches(&certificate.issuer_name()))
+            .any(|issuer| *issuer == certificate.issuer_name())
         {
             return true;
         }
@@ -287,15 +270,14 @@ impl Crl {
     fn is_named_by(&self, certificate: &Certificate) -> bool {
         let Some((_, value)) = certificate.extension(CRL_DISTRIBUTION_POINTS) else { return false };
         let points = CrlDistributionPoints::from_der(value).map(|points| points.0);
+        let issuer = Folded::in_any_order(&self.issuer);
         points
             .unwrap_or_default()
             .iter()
             .filter_map(|point| point.crl_issuer.as_ref())
             .flatten()
             .any(|name| match name {
-                GeneralName::DirectoryName(name) => {
-                    NameRef { der: &[], name }.matches_in_any_order(&self.issuer.as_ref())
-                }
+                GeneralName::DirectoryName(name) => Folded::in_any_order(name) == issuer,
                 _ => false,
             })
     }
@@ -306,7 +288,7 @@ impl Crl {
     }
 
     fn wrong(&self, why: &str) -> Error {
-        Error::new(Code::CrlFileRead, format!("the CRL of \"{}\" {why}", self.issuer.name))
+        Error::new(Code::CrlFileRead, format!("the CRL of \"{}\" {why}", self.issuer))
     }
 
     fn part(&self, span: &asn1::Span) -> &[u8] {

@@ -162,7 +162,7 @@ impl<'a> Walk<'a> {
         let mut known = false;
         for (anchors, lists) in [(true, self.search.anchors), (false, self.search.intermediates)] {
             for issuer in Search::candidates(lists) {
-                if !issuer.subject_name().matches(&head.issuer_name()) {
+                if issuer.subject_name() != head.issuer_name() {
                     continue;
                 }
                 if self.is_in_path(issuer) {
@@ -184,7 +184,7 @@ impl<'a> Walk<'a> {
             }
         }
         if !known {
-            let whose = if head.issuer_name().matches(&head.subject_name()) {
+            let whose = if head.issuer_name() == head.subject_name() {
                 "it is self-signed, and no trust anchor".to_owned()
             } else {
                 format!(
@@ -201,17 +201,13 @@ impl<'a> Walk<'a> {
     fn is_in_path(&self, issuer: &Certificate) -> bool {
         self.path.iter().any(|known| {
             known.key_octets() == issuer.key_octets()
-                && known.subject_name().matches(&issuer.subject_name())
+                && known.subject_name() == issuer.subject_name()
         })
     }
 
     fn usable(&mut self, issuer: &'a Certificate, anchor: bool) -> bool {
-        let below = self
-            .path
-            .iter()
-            .skip(1)
-            .filter(|c| !c.issuer_name().matches(&c.subject_name()))
-            .count();
+        let below =
+            self.path.iter().skip(1).filter(|c| c.issuer_name() != c.subject_name()).count();
         match self.search.check_issuer(issuer, below, anchor) {
             Ok(()) => true,
             Err(why) => {
