@@ -13,7 +13,7 @@ const ORIGIN: &str = "Origin: https://evil.example\r\n";
 /// The lab, a certificate for TLS, and an authority for clients: `clients`.
 fn folder() -> Folder {
     let folder = Folder::lab();
-    folder.out("ca clients --spc 7");
+    folder.out("ca clients --spc 7 --spc 8");
     folder.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout tls-key.pem -subj /CN=tls -days 3 -out tls.pem");
     std::fs::copy(folder.join("clients/root.pem"), folder.join("clients.pem")).unwrap();
     folder
@@ -125,4 +125,42 @@ fn the_authorities_are_read_again_when_their_file_changes() {
             assert!(stderr.contains("\"clients.pem\"") && stderr.contains(part), "{stderr}");
         }
     }
+}
+
+#[test]
+fn a_client_on_a_crl_is_refused() {
+    let folder = folder();
+    let crl = |more: &str| folder.out(&format!("ca clients --update {more}"));
+    crl("--revoke 8");
+    let with =
+        |crl: &str| https("").replace("client_ca", &format!("client_crl = \"{crl}\"\nclient_ca"));
+    let service = Service::start(&folder, &with("clients/crl.pem"));
+    let sign = |client| post(&service, &folder, client, &request("/v1/sign", "", CALL)).status;
+    assert_eq!((sign("clients/spc-7"), sign("clients/spc-8")), (200, 0));
+    // A list that changes counts within seconds, one that makes no sense leaves what is in use.
+    crl("--revoke 7 --revoke 8");
+    service.logged("is read again");
+    assert_eq!((sign("clients/spc-7"), sign("clients/spc-8")), (0, 0));
+    folder.write("clients/crl.pem", "junk");
+    let line = service.logged("the certificate in use stays");
+    assert!(line.contains("clients/crl.pem") && line.contains("holds no CRL"), "{line}");
+    assert_eq!((sign("clients/spc-7"), sign("")), (0, 403));
+
+    // At start it is an error that names the file; so is a list for nobody.
+    let check = |config: &str| {
+        folder.write("service.toml", config);
+        let output = Command::new(OURS)
+            .args(["serve", "--check", "--config", "service.toml"])
+            .current_dir(&folder.0)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = check(&with("clients/crl.pem"));
+    assert!(said.contains("\"clients/crl.pem\" holds no CRL"), "{said}");
+    let said = check(&with("clients/crl-indirect.pem"));
+    assert!(said.contains("\"clients/crl-indirect.pem\" can't be used"), "{said}");
+    let said = check(&with("clients/crl.pem").replace("client_ca = \"clients.pem\"", ""));
+    assert!(said.contains("set https.client_ca as well"), "{said}");
 }

@@ -68,6 +68,8 @@ pub struct Https {
     pub key: PathBuf,
     /// Authorities whose clients may have calls signed, PEM.
     pub client_ca: Option<PathBuf>,
+    /// CRLs of these authorities, and of those between them and the clients, PEM.
+    pub client_crl: Option<PathBuf>,
     /// As [`Http::status_page`].
     #[serde(default = "yes")]
     pub status_page: bool,

@@ -8,7 +8,9 @@ use stir::{Code, Error, Result};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer,
+};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
@@ -17,7 +19,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 const LOOK: Duration = Duration::from_secs(2);
 
 /// What a file's change is seen by.
-type Stamp = [Option<(SystemTime, u64)>; 3];
+type Stamp = [Option<(SystemTime, u64)>; 4];
 
 /// The certificates in use: the service's own, and whose clients may show one.
 pub struct Current {
@@ -73,8 +75,8 @@ impl Current {
 }
 
 fn stamp(settings: &Https) -> Stamp {
-    let Https { certificate, key, client_ca, .. } = settings;
-    [Some(certificate), Some(key), client_ca.as_ref()].map(|path| {
+    let Https { certificate, key, client_ca, client_crl, .. } = settings;
+    [Some(certificate), Some(key), client_ca.as_ref(), client_crl.as_ref()].map(|path| {
         let metadata = std::fs::metadata(path?).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     })
@@ -87,9 +89,12 @@ fn read(settings: &Https) -> Result<ServerConfig> {
     let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|e| wrong(format!("TLS can't be set up: {e}")))?;
-    let builder = match &settings.client_ca {
-        Some(path) => builder.with_client_cert_verifier(clients(path)?),
-        None => builder.with_no_client_auth(),
+    let builder = match (&settings.client_ca, &settings.client_crl) {
+        (Some(ca), crl) => builder.with_client_cert_verifier(clients(ca, crl.as_deref())?),
+        (None, None) => builder.with_no_client_auth(),
+        (None, Some(crl)) => {
+            return Err(bad(crl, "is https.client_crl: set https.client_ca as well".into()));
+        }
     };
     // It also compares the two.
     let mut config = builder.with_single_cert(chain, key).map_err(|e| {
@@ -101,8 +106,9 @@ fn read(settings: &Https) -> Result<ServerConfig> {
 }
 
 /// Judges clients: one without a certificate may connect, one with a certificate that these
-/// authorities did not issue may not.
-fn clients(path: &Path) -> Result<Arc<dyn ClientCertVerifier>> {
+/// authorities did not issue may not. With CRLs, neither may one that is on them, nor one of whose
+/// chain they say nothing (RFC 5280 §6.3), nor any once they are out of date.
+fn clients(path: &Path, crl: Option<&Path>) -> Result<Arc<dyn ClientCertVerifier>> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots
@@ -110,17 +116,25 @@ fn clients(path: &Path) -> Result<Arc<dyn ClientCertVerifier>> {
             .map_err(|e| bad(path, format!("holds no certificate of an authority: {e}")))?;
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        .allow_unauthenticated()
-        .build()
-        .map_err(|e| bad(path, format!("can't be used: {e}")))
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .allow_unauthenticated();
+    if let Some(crl) = crl {
+        let crls: Vec<CertificateRevocationListDer<'_>> = all(crl, "CRL")?;
+        builder = builder.with_crls(crls).enforce_revocation_expiration();
+    }
+    builder.build().map_err(|e| bad(crl.unwrap_or(path), format!("can't be used: {e}")))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let all: Vec<_> = CertificateDer::pem_file_iter(path)
+    all(path, "certificate")
+}
+
+/// All PEM blocks of a kind.
+fn all<T: PemObject>(path: &Path, kind: &str) -> Result<Vec<T>> {
+    let all: Vec<_> = T::pem_file_iter(path)
         .and_then(Iterator::collect)
-        .map_err(|e| bad(path, format!("is no certificate: {e}")))?;
-    if all.is_empty() { Err(bad(path, "holds no certificate".into())) } else { Ok(all) }
+        .map_err(|e| bad(path, format!("is no {kind}: {e}")))?;
+    if all.is_empty() { Err(bad(path, format!("holds no {kind}"))) } else { Ok(all) }
 }
 
 fn bad(path: &Path, why: String) -> Error {

@@ -237,7 +237,15 @@ fn serve(flags: &Flags) -> Result<()> {
         ) {
             (None, ..) => None,
             (Some(listen), Some(certificate), Some(key)) => {
-                Some(service::Https { listen, certificate, key, client_ca: None, status_page })
+                let (client_ca, client_crl) = (None, None);
+                Some(service::Https {
+                    listen,
+                    certificate,
+                    key,
+                    client_ca,
+                    client_crl,
+                    status_page,
+                })
             }
             _ => {
                 return Err(Error::new(
