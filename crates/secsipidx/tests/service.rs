@@ -271,6 +271,7 @@ fn a_wrong_configuration_is_refused_by_name() {
         ("/etc/secsipidx/tls.pem", "lab/spc-1234.pem"),
         ("/etc/secsipidx/tls-key.pem", "lab/spc-1234-key.pem"),
         ("/etc/secsipidx/clients.pem", "lab/root.pem"),
+        ("/etc/secsipidx/clients-crl.pem", "lab/crl.pem"),
         ("/etc/secsipidx/key.pem", "lab/spc-1234-key.pem"),
         ("/etc/secsipidx/token", "token"),
         ("/srv/secsipidx", "lab"),
