@@ -7,6 +7,7 @@ use crate::fetch::{Fetch, Fetched};
 use crate::file::Files;
 use crate::key::Credential;
 use crate::name::Folded;
+use crate::outcome::Step;
 use crate::store::Store;
 use crate::trust::Trust;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -19,12 +20,24 @@ const MAX_TEXTS: usize = 64;
 /// Issuers whose intermediate certificates are kept once for all that they issued: North America
 /// has some 20.
 const MAX_ISSUERS: usize = 64;
+/// Downloaded certificates that are remembered though no trust anchor vouches for them. Whoever
+/// calls can have any number fetched: they must not take the places of those that sign calls.
+const MAX_REFUSED: usize = 64;
+/// For how long a chain that leads nowhere is not judged again, in seconds: up to 64 signatures are
+/// checked for one verdict.
+const REFUSED_FOR: i64 = 60;
 
 /// A credential and what the trust anchors said of it.
 struct Vouched {
     credential: Arc<Credential>,
-    /// Until when the verdict holds (Unix seconds), and under which [`Trust::generation`].
-    verdict: Mutex<Option<(i64, u64)>>,
+    verdict: Mutex<Option<Verdict>>,
+}
+
+struct Verdict {
+    /// Until when it holds (Unix seconds), and under which [`Trust::generation`].
+    until: i64,
+    generation: u64,
+    result: Result<()>,
 }
 
 impl Vouched {
@@ -67,6 +80,8 @@ pub(crate) struct Credentials {
     expire: i64,
     size: usize,
     downloads: Mutex<LruCache<String, Downloaded>>,
+    /// Of those that no trust anchor vouches for.
+    refused: Mutex<LruCache<String, Downloaded>>,
     /// What last followed a certificate of this issuer.
     intermediates: Mutex<LruCache<Folded, Arc<[Certificate]>>>,
     lookups: Lookups,
@@ -83,6 +98,7 @@ impl Credentials {
             expire: config.cache_expire.into(),
             size: usize::try_from(config.cache_size).unwrap_or(usize::MAX),
             downloads: Mutex::new(LruCache::unbounded()),
+            refused: Mutex::new(LruCache::unbounded()),
             intermediates: Mutex::new(LruCache::unbounded()),
             lookups: Lookups::default(),
             files: Files::new(),
@@ -115,21 +131,19 @@ impl Credentials {
 
     /// The key of the certificate at a URL: from memory, the folder, or its server.
     pub(crate) fn by_url(&self, url: &str, now: i64) -> Result<Arc<Credential>> {
-        let known = match lock(&self.downloads).get(url) {
-            Some(found) if now < found.until => Some(Arc::clone(&found.vouched)),
-            _ => None,
+        let get = |cache: &Mutex<LruCache<String, Downloaded>>| {
+            let mut cache = lock(cache);
+            cache.get(url).filter(|found| now < found.until).map(|found| Arc::clone(&found.vouched))
         };
-        let vouched = match known {
-            Some(vouched) => {
-                self.lookups.found.fetch_add(1, Ordering::Relaxed);
-                vouched
-            }
-            None => {
-                self.lookups.missed.fetch_add(1, Ordering::Relaxed);
-                self.load(url, now)?
-            }
-        };
-        self.vouch(&vouched, now)
+        if let Some(vouched) = get(&self.downloads) {
+            self.lookups.found.fetch_add(1, Ordering::Relaxed);
+            return self.vouch(&vouched, now);
+        }
+        self.lookups.missed.fetch_add(1, Ordering::Relaxed);
+        match get(&self.refused) {
+            Some(vouched) => self.vouch(&vouched, now),
+            None => self.load(url, now),
+        }
     }
 
     pub(crate) fn trust(&self) -> &Trust {
@@ -144,10 +158,12 @@ impl Credentials {
 
     /// Forgets downloads in memory.
     pub(crate) fn forget(&self, which: impl Fn(&str) -> bool) {
-        let mut downloads = lock(&self.downloads);
-        let gone: Vec<String> =
-            downloads.iter().map(|(url, _)| url).filter(|url| which(url)).cloned().collect();
-        gone.iter().for_each(|url| drop(downloads.pop(url)));
+        for cache in [&self.downloads, &self.refused] {
+            let mut cache = lock(cache);
+            let gone: Vec<String> =
+                cache.iter().map(|(url, _)| url).filter(|url| which(url)).cloned().collect();
+            gone.iter().for_each(|url| drop(cache.pop(url)));
+        }
     }
 
     /// Forgets what is in the folder of one URL, or of all.
@@ -164,7 +180,9 @@ impl Credentials {
 
     /// Whether the certificate at a URL is in memory.
     pub(crate) fn has(&self, url: &str, now: i64) -> bool {
-        lock(&self.downloads).peek(url).is_some_and(|found| now < found.until)
+        [&self.downloads, &self.refused]
+            .iter()
+            .any(|cache| lock(cache).peek(url).is_some_and(|found| now < found.until))
     }
 
     /// The text at a URL: from the folder, or its server.
@@ -173,8 +191,10 @@ impl Credentials {
             return Ok(text);
         }
         let fetched = self.fetcher.fetch(url)?;
-        if let Ok(vouched) = Vouched::parse(&fetched.body) {
-            self.keep(url, &fetched, &vouched, now);
+        if let Ok(vouched) = Vouched::parse(&fetched.body)
+            && let Ok(credential) = self.vouch(&vouched, now)
+        {
+            self.keep(url, &fetched, &credential, now);
         }
         Ok(fetched.body)
     }
@@ -198,47 +218,61 @@ impl Credentials {
         all
     }
 
-    fn load(&self, url: &str, now: i64) -> Result<Arc<Vouched>> {
+    fn load(&self, url: &str, now: i64) -> Result<Arc<Credential>> {
         if let Some((text, until)) = self.stored(url, now)
             && let Ok(vouched) = Vouched::parse(&text)
         {
-            return Ok(self.remember(url, vouched, until, now));
+            return self.remember(url, vouched, until, now);
         }
         let fetched = self.fetcher.fetch(url)?;
         let vouched = Vouched::parse(&fetched.body)
             .map_err(|e| Error::new(e.code(), format!("\"{url}\": {}", e.message())))?;
-        self.keep(url, &fetched, &vouched, now);
-        let until = fetched.until.unwrap_or_else(|| now.saturating_add(self.expire));
-        Ok(self.remember(url, vouched, until, now))
+        let until = now.saturating_add(self.expire).min(fetched.until.unwrap_or(i64::MAX));
+        let credential = self.remember(url, vouched, until, now)?;
+        self.keep(url, &fetched, &credential, now);
+        Ok(credential)
     }
 
     fn stored(&self, url: &str, now: i64) -> Option<(Vec<u8>, i64)> {
         self.store.as_ref()?.get(url, now)
     }
 
-    /// Puts what parsed, and has not expired, into the folder.
-    fn keep(&self, url: &str, fetched: &Fetched, vouched: &Vouched, now: i64) {
+    /// Puts what somebody vouches for, and has not expired, into the folder.
+    fn keep(&self, url: &str, fetched: &Fetched, credential: &Credential, now: i64) {
         if let Some(store) = &self.store
-            && now < not_after(&vouched.credential)
+            && now < not_after(credential)
         {
             store.put(url, &fetched.body, fetched.until);
         }
     }
 
-    /// Keeps it in memory, never past its notAfter.
-    fn remember(&self, url: &str, mut vouched: Vouched, until: i64, now: i64) -> Arc<Vouched> {
+    /// Keeps it in memory, never past its notAfter, if the trust anchors vouch for it; else among
+    /// the few that they do not.
+    fn remember(
+        &self,
+        url: &str,
+        mut vouched: Vouched,
+        until: i64,
+        now: i64,
+    ) -> Result<Arc<Credential>> {
         let until = until.min(not_after(&vouched.credential));
-        if let Some(credential) = Arc::get_mut(&mut vouched.credential)
+        let verdict = self.vouch(&vouched, now).map(drop);
+        if verdict.is_ok()
+            && let Some(credential) = Arc::get_mut(&mut vouched.credential)
             && let Some(chain) = &mut credential.chain
         {
             self.share(chain);
         }
-        let vouched = Arc::new(vouched);
+        let credential = Arc::clone(&vouched.credential);
+        let (cache, size) = match verdict {
+            Ok(()) => (&self.downloads, self.size),
+            Err(_) => (&self.refused, MAX_REFUSED),
+        };
         if now < until {
-            let entry = Downloaded { vouched: Arc::clone(&vouched), until };
-            put(&mut lock(&self.downloads), url.to_owned(), entry, self.size);
+            let entry = Downloaded { vouched: Arc::new(vouched), until };
+            put(&mut lock(cache), url.to_owned(), entry, size);
         }
-        vouched
+        verdict.map(|()| credential)
     }
 
     /// Lets go of intermediate certificates that are held already.
@@ -262,10 +296,20 @@ impl Credentials {
             };
             let generation = self.trust.generation();
             let mut verdict = lock(&vouched.verdict);
-            let holds = verdict.is_some_and(|(until, under)| now < until && under == generation);
-            if !holds {
-                *verdict = None;
-                *verdict = Some((self.trust.verify(chain, now)?, generation));
+            let holds = |v: &&Verdict| now < v.until && v.generation == generation;
+            match verdict.as_ref().filter(holds) {
+                Some(verdict) => verdict.result.clone()?,
+                None => {
+                    *verdict = None;
+                    let (until, result) = match self.trust.verify(chain, now) {
+                        Ok(until) => (until, Ok(())),
+                        // What is wrong with a file here may be mended at any time.
+                        Err(e) if e.code().step() == Step::Trust => return Err(e),
+                        Err(e) => (now.saturating_add(REFUSED_FOR), Err(e)),
+                    };
+                    *verdict = Some(Verdict { until, generation, result: result.clone() });
+                    result?;
+                }
             }
         }
         Ok(Arc::clone(&vouched.credential))

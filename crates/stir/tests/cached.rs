@@ -31,6 +31,72 @@ impl Fetch for One {
     }
 }
 
+/// A server that has a certificate under every URL, the good one under [`URL`] alone.
+struct Many {
+    good: String,
+    junk: String,
+    asked: Arc<AtomicI64>,
+}
+
+impl Fetch for Many {
+    fn fetch(&self, url: &str) -> stir::Result<Fetched> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let body = if url == URL { &self.good } else { &self.junk };
+        Ok(Fetched { body: body.clone().into_bytes(), until: Some(NOW + DAY) })
+    }
+}
+
+#[test]
+fn certificates_that_nobody_vouches_for_take_no_place_of_others() {
+    let (Key::P256(pair), ca, stranger) = (Key::p256(), Key::p256(), Key::p256()) else {
+        panic!("P-256 signs")
+    };
+    let private = pki::pem("PRIVATE KEY", &[pair.to_pkcs8v1().unwrap().as_ref().to_vec()]);
+    let key = Key::P256(pair);
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("vouched");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let roots = folder.join("ca.pem");
+    std::fs::write(&roots, certificates(&[Spec::ca("CN=CA", "CN=CA").issue(&ca, &ca)])).unwrap();
+
+    let clock = Arc::new(At(NOW.into()));
+    let asked = Arc::new(AtomicI64::new(0));
+    let config = Config {
+        cache_size: 2,
+        cache_expire: 3600,
+        cache_dir: folder.clone(),
+        trust_anchors: roots,
+        ..Config::default()
+    };
+    let server = Many {
+        good: certificates(&[Spec::leaf("CN=CA").issue(&key, &ca)]),
+        junk: certificates(&[Spec::leaf("CN=CA").issue(&key, &stranger)]),
+        asked: Arc::clone(&asked),
+    };
+    let verifier = Verifier::with(&config, Arc::clone(&clock) as _, Box::new(server));
+    let signer = Signer::with_clock(&config, Arc::clone(&clock) as _);
+    let check = |x5u: &str| {
+        let call = Call { orig: "1", dest: "2", attest: "A", x5u, ..Call::default() };
+        let identity = signer.identity(&call, PrivateKey::Pem(&private)).unwrap();
+        let before = asked.load(Ordering::Relaxed);
+        let report = verifier.check([identity.as_str()], PublicKey::Info, Default::default());
+        (report.code(), asked.load(Ordering::Relaxed) - before)
+    };
+    assert_eq!(check(URL), (1, 1));
+    for n in 0..100 {
+        assert_eq!(check(&format!("https://evil.example/{n}")), (-101, 1));
+    }
+    // Asked for again, one of the last of them is not fetched again, nor judged.
+    assert_eq!(check("https://evil.example/99"), (-101, 0));
+    assert_eq!(check("https://evil.example/0"), (-101, 1));
+    assert_eq!(check(URL), (1, 0), "it kept its place");
+    assert_eq!(verifier.cached().len(), 1);
+    // In the folder there are the root and the one that counts.
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+    verifier.forget(|url| url.ends_with("/99"));
+    assert_eq!(check("https://evil.example/99"), (-101, 1));
+}
+
 #[test]
 fn certificates_in_memory_are_listed_with_where_they_come_from() {
     let (Key::P256(pair), ca) = (Key::p256(), Key::p256()) else { panic!("P-256 signs") };
