@@ -286,6 +286,13 @@ fn parameters_that_are_wrong_stop_kamailio() {
             ours().param("libopt", "CertVerify=5").param("libopt", format!("CertCAFile={empty}")),
             "empty.pem",
         ),
+        (
+            ours()
+                .param("policy", "shaken")
+                .param("trust_anchors", lab.path("ca.pem"))
+                .param("libopt", "CertVerify=3"),
+            "leave 2 out of it under policy shaken",
+        ),
         (ours().param("libopt", "CertVerify=24"), "CertCAInter"),
         (ours().param("libopt", "CertVerify=16"), "CertCRLFile"),
         (ours().param("expire", -1), "expire is -1"),

@@ -171,6 +171,12 @@ impl Config {
                 "policy shaken needs to know whom to trust: set trust_anchors to a PEM file or folder of the STI root certificates, or to the policy administrator's list".into(),
             ));
         }
+        if self.policy == Policy::Shaken && self.cert_verify.has(CertVerify::SYSTEM_CA) {
+            return Err(wrong(format!(
+                "CertVerify={} also trusts the system's authorities (2), so that the certificate of any web server could sign calls: leave 2 out of it under policy shaken",
+                self.cert_verify.bits()
+            )));
+        }
         if !self.cache_dir.as_os_str().is_empty() && !self.cache_dir.is_dir() {
             return Err(wrong(format!(
                 "cache_dir \"{}\" is no folder: create it, writable by the user that Kamailio runs as",

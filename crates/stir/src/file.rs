@@ -114,6 +114,9 @@ pub(crate) fn read_path(path: &Path) -> Result<(Stamp, Vec<u8>)> {
 fn unreadable(path: &str, why: &str) -> Error {
     let shown = if path.is_empty() {
         "no file is named".to_owned()
+    } else if path.contains("-----BEGIN") || path.contains('\n') {
+        // It may be a private key.
+        "what should be a path is the text of a key or certificate: give the path of its file, or call the function that takes the text".to_owned()
     } else {
         format!("file \"{path}\" can't be read: {why}")
     };

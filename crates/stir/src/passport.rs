@@ -13,6 +13,10 @@ pub(crate) const TYP: &str = "passport";
 /// The PASSporT extension of a call's own token (RFC 8588).
 pub(crate) const PPT: &str = "shaken";
 
+/// Most parties in a token's `dest`: a call has one, and those of diversions are compared with each
+/// other before any signature is.
+const MAX_DEST: usize = 64;
+
 /// The PASSporT extensions that are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ppt {
@@ -230,6 +234,9 @@ fn parse_dest(dest: &Map<String, Value>) -> Result<Vec<String>> {
         match dest.get(name) {
             None => {}
             Some(Value::Array(values)) => {
+                if all.len() + values.len() > MAX_DEST {
+                    return Err(wrong(format!("dest holds more than {MAX_DEST} parties")));
+                }
                 for value in values {
                     let value = value
                         .as_str()

@@ -315,6 +315,10 @@ fn key_files_are_read_again_when_they_change() {
     let error = sign().expect_err("a folder");
     assert!(error.message().contains("directory"), "{error}");
     std::fs::remove_dir_all(&folder).expect("removed");
+    // The key itself where its path is due: no part of it may come to a log.
+    let error = signer.identity(&CALL, PrivateKey::Path(&old.private)).expect_err("no path");
+    assert!(error.message().contains("give the path of its file"), "{error}");
+    assert!(old.private.lines().all(|line| !error.message().contains(line)), "{error}");
 }
 
 #[test]

@@ -109,6 +109,11 @@ fn kinds() -> Vec<Row> {
         claims("dest empty", r#"{"tn":["12155551213"]}"#, "{}"),
         claims("dest tn no array", r#"["12155551213"]"#, r#""12155551213""#),
         claims("dest tn empty", r#"["12155551213"]"#, "[]"),
+        bad(World::plain, "dest of too many", CLAIMS, |w| {
+            let all = vec!["\"12155551213\""; 65].join(",");
+            w.claims(r#""12155551213""#, &all);
+        })
+        .says("more than 64"),
         claims("dest tn of numbers", r#"["12155551213"]"#, "[12155551213]"),
         claims("dest tn with a word beside", r#"["12155551213"]"#, r#"["12155551213","bob"]"#),
         claims(
