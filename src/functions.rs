@@ -10,24 +10,24 @@ use stir::{
 
 pub(crate) fn check_identity(message: &Message, key_path: &str) -> Outcome {
     match message.call() {
-        Ok(call) => checked(state::verifier().check_call(&call, location(key_path))),
+        Ok(call) => checked(message, state::verifier().check_call(&call, location(key_path))),
         Err(error) => failed("not checked", error),
     }
 }
 
 pub(crate) fn check_identity_pubkey(message: &Message, key: &str) -> Outcome {
     match message.identities() {
-        Ok(identities) => check_values(&identities, PublicKey::Pem(key), bare_token(true)),
+        Ok(identities) => check_values(message, &identities, PublicKey::Pem(key), bare_token(true)),
         Err(error) => failed("not checked", error),
     }
 }
 
-pub(crate) fn check(_: &Message, identity: &str, key_path: &str) -> Outcome {
-    check_values(&[identity], location(key_path), CheckOptions::default())
+pub(crate) fn check(message: &Message, identity: &str, key_path: &str) -> Outcome {
+    check_values(message, &[identity], location(key_path), CheckOptions::default())
 }
 
-pub(crate) fn verify(_: &Message, identity: &str, key: &str, opts: &str) -> Outcome {
-    check_values(&[identity], PublicKey::Pem(key), bare_token(!opts.contains('A')))
+pub(crate) fn verify(message: &Message, identity: &str, key: &str, opts: &str) -> Outcome {
+    check_values(message, &[identity], PublicKey::Pem(key), bare_token(!opts.contains('A')))
 }
 
 pub(crate) fn add_identity(
@@ -125,14 +125,15 @@ pub(crate) fn get_url(url: &str) -> (Outcome, Option<Vec<u8>>) {
 /// Writes the verstat of the last check into the message: into P-Asserted-Identity, or From where
 /// there is none. One that came from outside goes from both.
 pub(crate) fn set_verstat(message: &Message) -> Outcome {
-    let Some(verstat) = results::with_report(|report| report.map(Report::verstat)) else {
-        return failed(
-            "verstat not set",
-            Error::new(Code::Generic, "nothing was checked: call secsipid_check_identity first"),
-        );
-    };
-    let marked = message.change_callers(|asserted, is_asserted, field| {
-        verstat::mark(field, (is_asserted == asserted).then_some(verstat))
+    let marked = results::with_report(message.id(), |report| {
+        let report = report.ok_or_else(|| {
+            let why = "nothing of this message was checked: call secsipid_check_identity first";
+            Error::new(Code::Generic, why)
+        })?;
+        message.change_callers(|asserted, is_asserted, field| {
+            let verstat = |uri: &str| state::verifier().verstat(report, uri);
+            verstat::mark(field, |uri| (is_asserted == asserted).then(|| verstat(uri)))
+        })
     });
     match marked {
         Ok(()) => Outcome::Done,
@@ -202,11 +203,16 @@ fn bare_token(attributes: bool) -> CheckOptions {
     CheckOptions { attributes, bare_token: true }
 }
 
-fn check_values(identities: &[&str], key: PublicKey<'_>, options: CheckOptions) -> Outcome {
-    checked(state::verifier().check(identities.iter().copied(), key, options))
+fn check_values(
+    message: &Message,
+    identities: &[&str],
+    key: PublicKey<'_>,
+    options: CheckOptions,
+) -> Outcome {
+    checked(message, state::verifier().check(identities.iter().copied(), key, options))
 }
 
-fn checked(report: Report) -> Outcome {
+fn checked(message: &Message, report: Report) -> Outcome {
     let (found, missed) = state::take_lookups();
     for (counter, count) in [(Counter::CacheHits, found), (Counter::CacheMisses, missed)] {
         if count > 0 {
@@ -218,7 +224,7 @@ fn checked(report: Report) -> Outcome {
         let orig = report.claims.as_ref().map_or("", |claims| claims.orig.as_str());
         log::info!("identity not verified: {error}; orig \"{orig}\", x5u \"{}\"", report.x5u);
     }
-    Outcome::Checked(Box::new(report))
+    Outcome::Checked(message.id(), Box::new(report))
 }
 
 fn signed(result: Result<String, Error>) -> Outcome {

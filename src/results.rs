@@ -1,6 +1,6 @@
 //! What came of the last call in this process, as the script's variables show it.
 
-use crate::kamailio::{Counter, add};
+use crate::kamailio::{Counter, MessageId, add};
 use std::cell::RefCell;
 use stir::{Error, Report, Response};
 
@@ -18,8 +18,8 @@ pub(crate) enum Outcome {
     Over,
     /// Signed: the value, empty if it went into the message.
     Signed(String),
-    /// Checked.
-    Checked(Box<Report>),
+    /// Checked in this message.
+    Checked(Option<MessageId>, Box<Report>),
     /// Neither signed nor checked.
     Failed(Error),
 }
@@ -30,7 +30,7 @@ struct Last {
     ret: i32,
     error: Option<String>,
     val: Option<String>,
-    report: Option<Box<Report>>,
+    report: Option<(Option<MessageId>, Box<Report>)>,
     /// Texts that were made of the report for a script that asked for them.
     texts: [Option<String>; VARIABLES.len()],
     /// What was lent to KEMI.
@@ -48,10 +48,10 @@ pub(crate) fn keep(outcome: Outcome) -> i32 {
                 last.val = some(value);
                 None
             }
-            Outcome::Checked(report) => {
+            Outcome::Checked(message, report) => {
                 last.texts = Default::default();
                 let error = report.result.as_ref().err().cloned();
-                last.report = Some(report);
+                last.report = Some((message, report));
                 error
             }
             Outcome::Failed(error) => {
@@ -73,7 +73,7 @@ fn count(outcome: &Outcome) {
         Outcome::Suspended => Counter::Suspended,
         Outcome::Signed(_) => Counter::Signed,
         Outcome::Failed(_) => Counter::Errors,
-        Outcome::Checked(report) => match report.response() {
+        Outcome::Checked(_, report) => match report.response() {
             None => Counter::Verified,
             Some(Response::StaleDate) => Counter::Failed403,
             Some(Response::UseIdentityHeader) => Counter::Failed428,
@@ -84,7 +84,7 @@ fn count(outcome: &Outcome) {
         },
     };
     add(counter, 1);
-    let Outcome::Checked(report) = outcome else { return };
+    let Outcome::Checked(_, report) = outcome else { return };
     let class = match report.code() {
         -199..=-100 => Counter::FailedCertificate,
         -249..=-200 => Counter::FailedToken,
@@ -97,9 +97,18 @@ fn count(outcome: &Outcome) {
     add(class, 1);
 }
 
-/// Runs with what came of the last check, if that was the last call but for signing.
-pub(crate) fn with_report<T>(run: impl FnOnce(Option<&Report>) -> T) -> T {
-    LAST.with_borrow(|last| run(last.report.as_deref()))
+/// Runs with what came of the last check, if that was of this message.
+pub(crate) fn with_report<T>(
+    message: Option<MessageId>,
+    run: impl FnOnce(Option<&Report>) -> T,
+) -> T {
+    LAST.with_borrow(|last| run(last.report_of(message)))
+}
+
+impl Last {
+    fn report_of(&self, message: Option<MessageId>) -> Option<&Report> {
+        self.report.as_ref().filter(|(of, _)| *of == message).map(|(_, report)| &**report)
+    }
 }
 
 fn some(text: String) -> Option<String> {
@@ -177,8 +186,9 @@ pub(crate) enum Value {
     Text(*const u8, usize),
 }
 
-/// The value of the variable with this number; `None` for null.
-pub(crate) fn value(number: i64) -> Option<Value> {
+/// The value of the variable with this number, for a script that is at this message; `None` for
+/// null.
+pub(crate) fn value(number: i64, message: Option<MessageId>) -> Option<Value> {
     let place = VARIABLES.iter().position(|(_, variable)| *variable as i64 == number)?;
     let (_, variable) = VARIABLES.get(place)?;
     LAST.with_borrow_mut(|last| {
@@ -189,7 +199,7 @@ pub(crate) fn value(number: i64) -> Option<Value> {
             Variable::Error => return last.error.as_ref().map(lent),
             _ => {}
         }
-        let report = last.report.as_deref()?;
+        let report = last.report_of(message)?;
         match variable {
             Variable::Iat => {
                 return report.claims.as_ref().map(|claims| Value::Number(claims.iat));
@@ -199,11 +209,11 @@ pub(crate) fn value(number: i64) -> Option<Value> {
             }
             _ => {}
         }
-        let text = last.texts.get_mut(place)?;
-        if text.is_none() {
-            *text = report_text(report, *variable).and_then(some);
+        if last.texts.get(place)?.is_none() {
+            let text = report_text(report, *variable).and_then(some);
+            *last.texts.get_mut(place)? = text;
         }
-        text.as_ref().map(lent)
+        last.texts.get(place)?.as_ref().map(lent)
     })
 }
 

@@ -58,6 +58,35 @@ fn atis_calls_go_on_with_their_verstat_and_reason() {
     );
     assert!(reply.header("X-From").starts_with("<sip:anonymous@anonymous.invalid>"), "{reply:?}");
 
+    // A number that is not the token's is not marked as verified, in whatever form it comes, and a
+    // name in Latin-1 changes nothing.
+    for (asserted, expected) in [
+        ("\"J\u{f7f6}rg\" <tel:+12155551212>", "<tel:+12155551212;verstat=TN-Validation-Passed>"),
+        ("tel:+12155551212;verstat=x", "tel:+12155551212;verstat=TN-Validation-Passed"),
+    ] {
+        let reply = carrier.send(&call(&good).header("P-Asserted-Identity", asserted));
+        assert!(reply.header("X-Asserted").ends_with(expected), "{reply:?}");
+        assert_eq!(reply.header("Reason"), "", "{reply:?}");
+    }
+    for (asserted, expected) in [
+        (
+            "\"J\u{f7f6}rg\" <tel:+12155550000;verstat=TN-Validation-Passed>",
+            "<tel:+12155550000;verstat=No-TN-Validation>",
+        ),
+        (
+            "<sip:+12155551212@h>, tel:+12155550000;verstat=TN-Validation-Passed",
+            "<sip:+12155551212;verstat=No-TN-Validation@h>, tel:+12155550000;verstat=No-TN-Validation",
+        ),
+        ("\"open <tel:+12155551212;verstat=TN-Validation-Passed;x>", "\"open <tel:+12155551212;x>"),
+    ] {
+        let reply = carrier.send(&call(&good).header("P-Asserted-Identity", asserted));
+        assert!(reply.header("X-Asserted").ends_with(expected), "{reply:?}");
+        assert!(reply.header("Reason").starts_with("STIR ;cause=438"), "{reply:?}");
+    }
+    let mut named = call(&good);
+    named.from = "\"Jos\u{f7e9}\" <sip:+12155551212@example.com>".into();
+    assert_eq!(carrier.send(&named).header("Reason"), "");
+
     // Not verified: it goes on, and the answer says why.
     let flipped = good.replacen(";info", "A;info", 1);
     for (request, reason, verstat) in [
@@ -79,6 +108,32 @@ fn atis_calls_go_on_with_their_verstat_and_reason() {
         assert!(reply.header("X-From").contains(&format!(";verstat={verstat}@")), "{reply:?}");
     }
     carrier.kamailio.assert_alive(&processes);
+}
+
+#[test]
+fn what_was_checked_counts_for_its_own_message() {
+    let site = Site::new();
+    let cfg = site.params(Cfg::new(Module::Ours)).workers(1).route(
+        r#"
+        if ($hdr(Identity) != $null) secsipid_check_identity("");
+        $var(code) = secsipid_set_verstat();
+        append_to_reply("X-Code: $var(code)\r\nX-Error: $secsipid(error)\r\n");
+        append_to_reply("X-Verstat: $secsipid(verstat)\r\nX-Attest: $secsipid(attest)\r\n");
+        sl_send_reply("200", "OK");
+        "#,
+    );
+    let kamailio = Kamailio::start(&cfg);
+    let shown = |request| {
+        let reply = kamailio.udp().send(&request);
+        let header = |name| reply.header(name).to_owned();
+        (reply.number("X-Code"), header("X-Verstat"), header("X-Attest"), header("X-Error"))
+    };
+    let (code, verstat, attest, _) = shown(call(&site.signed(ORIG, DEST)));
+    assert_eq!((code, verstat.as_str(), attest.as_str()), (1, "TN-Validation-Passed", "A"));
+    // The next one is not signed, and nothing is checked.
+    let (code, verstat, attest, error) = shown(Request::invite());
+    assert_eq!((code, verstat.as_str(), attest.as_str()), (-1, "<null>", "<null>"));
+    assert!(error.contains("nothing of this message was checked"), "{error}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::bindings::{
     _str, hdr_field, ks_change_body, ks_parse_headers, ks_print_format, sip_msg, sr_hdr_add_zs,
 };
 use super::guard::octets;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::time::SystemTime;
 use stir::{Code, Error, SipCall};
@@ -12,14 +12,26 @@ use stir::{Code, Error, SipCall};
 /// A message, for the length of one call.
 pub(crate) struct Message {
     msg: *mut sip_msg,
+    /// Values of header fields that are no UTF-8, as [`latin1`] reads them, in their order.
+    latin1: OnceCell<Vec<String>>,
 }
+
+/// Which message: the process that received it, and its number there. An async worker goes on with
+/// those of many.
+pub(crate) type MessageId = (c_int, c_uint);
 
 impl Message {
     /// # Safety
     /// `msg` must be NULL or the message that Kamailio called with, and the value must not outlive
     /// that call.
     pub(super) unsafe fn new(msg: *mut sip_msg) -> Self {
-        Self { msg }
+        Self { msg, latin1: OnceCell::new() }
+    }
+
+    /// Which message it is; `None` where there is none.
+    pub(crate) fn id(&self) -> Option<MessageId> {
+        // SAFETY: NULL, or the message that Kamailio called with.
+        unsafe { self.msg.as_ref() }.map(|msg| (msg.pid, msg.id))
     }
 
     pub(super) fn raw(&self) -> *mut sip_msg {
@@ -40,18 +52,34 @@ impl Message {
             request_uri: std::str::from_utf8(request_uri).unwrap_or(NO_TEXT),
             ..SipCall::default()
         };
+        let mut latin1 = self.latin1()?.iter();
         for field in self.fields()? {
+            let text = match std::str::from_utf8(field.body()) {
+                Ok(text) => text,
+                Err(_) => latin1.next().map_or(NO_TEXT, String::as_str),
+            };
             if field.is(&["Identity", "y"]) {
-                call.identities.push(field.text());
+                call.identities.push(text);
             } else if field.is(&["P-Asserted-Identity"]) {
-                call.asserted.push(field.text());
+                call.asserted.push(text);
             } else if field.is(&["From", "f"]) {
-                call.from = field.text();
+                call.from = text;
             } else if field.is(&["To", "t"]) {
-                call.to = field.text();
+                call.to = text;
             }
         }
         Ok(call)
+    }
+
+    /// What is no UTF-8 of all header fields: old telephone systems write names in Latin-1.
+    fn latin1(&self) -> Result<&[String], Error> {
+        if self.latin1.get().is_none() {
+            let all = self.fields()?.map(|field| field.body());
+            let all = all.filter(|body| std::str::from_utf8(body).is_err()).map(latin1).collect();
+            // It was empty.
+            let _ = self.latin1.set(all);
+        }
+        Ok(self.latin1.get().map_or(&[], Vec::as_slice))
     }
 
     /// Changes the values of P-Asserted-Identity and From: `change` gets whether there is a
@@ -60,21 +88,22 @@ impl Message {
         &self,
         change: impl Fn(bool, bool, &str) -> String,
     ) -> Result<(), Error> {
-        let msg = self.message()?;
-        // SAFETY: the message is the one that Kamailio called with.
-        let id = unsafe { ((*msg).pid, (*msg).id) };
-        if CHANGED.replace(Some(id)) == Some(id) {
+        let id = self.id();
+        if CHANGED.replace(id) == id {
             // Kamailio would write both values.
             return Err(Error::new(Code::Generic, "it was set in this message before"));
         }
         let asserted = |field: &Field<'_>| field.is(&["P-Asserted-Identity"]);
         let any = self.fields()?.any(|field| asserted(&field));
         for field in self.fields()?.filter(|f| asserted(f) || f.is(&["From", "f"])) {
-            let Ok(value) = std::str::from_utf8(field.body()) else { continue };
-            let changed = change(any, asserted(&field), value);
+            // Whatever the octets mean, they stay as they are.
+            let value = latin1(field.body());
+            let changed = change(any, asserted(&field), &value);
             if changed == value {
                 continue;
             }
+            let changed: Vec<u8> =
+                changed.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect();
             let failed = || {
                 Error::new(
                     Code::Generic,
@@ -169,13 +198,17 @@ impl Message {
 }
 
 thread_local! {
-    /// The message that was changed last: the process that received it, and its number there. An
-    /// async worker goes on with those of many.
-    static CHANGED: Cell<Option<(c_int, c_uint)>> = const { Cell::new(None) };
+    /// The message that was changed last.
+    static CHANGED: Cell<Option<MessageId>> = const { Cell::new(None) };
 }
 
 /// What stands for octets that are no text: no header value, no URI.
 const NO_TEXT: &str = "\u{fffd}";
+
+/// Each octet as the character of this number, so that any octets are a text, and the same again.
+fn latin1(octets: &[u8]) -> String {
+    octets.iter().copied().map(char::from).collect()
+}
 
 /// A header field of a message.
 struct Field<'a>(&'a hdr_field);

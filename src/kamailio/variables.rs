@@ -9,6 +9,7 @@ use super::bindings::{
     pv_param_t, pv_spec_p, pv_value_t, sip_msg, sr_kemi_xval_t,
 };
 use super::guard;
+use super::message::Message;
 use crate::functions;
 use crate::results::{self, Value, Variable};
 use std::cell::UnsafeCell;
@@ -45,7 +46,9 @@ pub(super) unsafe extern "C" fn get(
 ) -> c_int {
     // SAFETY: `param` is part of a spec that `parse_name` filled in.
     let number = unsafe { (*param).pvn.u.isname.name.n };
-    let found = guard::catch(|| results::value(number.into())).flatten();
+    // SAFETY: NULL, or the message that the script is at.
+    let message = unsafe { Message::new(msg) }.id();
+    let found = guard::catch(|| results::value(number.into(), message)).flatten();
     // SAFETY: the three pointers are Kamailio's own. A text stays where it is until the next call
     // of one of our functions in this process.
     unsafe {
@@ -64,7 +67,7 @@ pub(super) unsafe extern "C" fn get(
 
 /// `KSR.secsipid.secsipid_get_val()`.
 pub(super) unsafe extern "C" fn kemi_get_val(_msg: *mut sip_msg) -> *mut sr_kemi_xval_t {
-    let found = guard::catch(|| results::value(Variable::Val as i64)).flatten();
+    let found = guard::catch(|| results::value(Variable::Val as i64, None)).flatten();
     match found {
         Some(Value::Text(text, len)) => xval(Some(borrowed(text, len))),
         _ => xval(None),

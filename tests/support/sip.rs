@@ -59,6 +59,16 @@ impl Request {
     }
 }
 
+/// What is sent for a text. Characters from U+F700 to U+F7FF stand for single octets.
+fn octets(text: &str) -> Vec<u8> {
+    text.chars()
+        .flat_map(|c| match u32::from(c) {
+            code @ 0xf700..=0xf7ff => vec![(code & 0xff) as u8],
+            _ => c.to_string().into_bytes(),
+        })
+        .collect()
+}
+
 fn new_id() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
@@ -170,7 +180,7 @@ impl Sip {
     fn send_udp(&self, request: &Request, limit: Duration) -> Option<Reply> {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let (text, id) = request.text("UDP", &socket.local_addr().unwrap().to_string());
-        socket.send_to(text.as_bytes(), ("127.0.0.1", self.port)).unwrap();
+        socket.send_to(&octets(&text), ("127.0.0.1", self.port)).unwrap();
         let deadline = Instant::now() + limit;
         let mut buffer = vec![0; 65_536];
         while let Some(left) =

@@ -88,6 +88,42 @@ impl TnAuthList {
         Ok(found)
     }
 
+    /// That of a certificate, if it has one. Five in the field have a bare text there instead of a
+    /// list, which says nothing.
+    ///
+    /// # Errors
+    /// As [`TnAuthList::from_der`]: whom it lets its holder speak for is not known.
+    pub(crate) fn of(certificate: &Certificate) -> Result<Option<Self>> {
+        match certificate.extension(TN_AUTH_LIST) {
+            None => Ok(None),
+            Some((_, der)) if is_bare_text(der) => Ok(None),
+            Some((_, der)) => Self::from_der(der).map(Some),
+        }
+    }
+
+    /// Whether all that another one holds is in this one (RFC 8226 §9). Which numbers a provider
+    /// has, no certificate says: beside a code any number may be.
+    pub(crate) fn encompasses(&self, other: &Self) -> bool {
+        let range = |(start, count): &(String, u64)| {
+            self.ranges.iter().any(|(known, known_count)| {
+                let place = |text: &str| text.parse::<u128>().ok();
+                known.len() == start.len()
+                    && match (place(known), place(start)) {
+                        (Some(known), Some(start)) => {
+                            start.checked_sub(known).is_some_and(|before| {
+                                before + u128::from(*count) <= u128::from(*known_count)
+                            })
+                        }
+                        _ => false,
+                    }
+            })
+        };
+        other.spcs.iter().all(|spc| self.spcs.contains(spc))
+            && (!self.spcs.is_empty()
+                || (other.numbers.iter().all(|number| self.covers(number))
+                    && other.ranges.iter().all(range)))
+    }
+
     /// Whether numbers are named at all: a list of service provider codes alone stands for whatever
     /// numbers those providers have, which no certificate says.
     pub const fn has_numbers(&self) -> bool {
@@ -109,6 +145,15 @@ impl TnAuthList {
         };
         self.numbers.iter().any(|known| known == number) || self.ranges.iter().any(within)
     }
+}
+
+/// One string, as DER.
+fn is_bare_text(der: &[u8]) -> bool {
+    Cursor::new(der).is_ok_and(|mut text| {
+        text.next().is_ok_and(|element| {
+            matches!(element.tag, Tag::PrintableString | Tag::Ia5String | Tag::Utf8String)
+        }) && text.is_finished()
+    })
 }
 
 fn ia5(cursor: &mut Cursor<'_>) -> der::Result<String> {
@@ -328,6 +373,32 @@ mod tests {
         ] {
             let error = TnAuthList::from_der(&der).unwrap_err();
             assert_eq!(error.code(), Code::CertAuthority, "{der:x?}");
+        }
+    }
+
+    #[test]
+    fn a_list_holds_what_is_within_it() {
+        let list = |spcs: &[&str], ranges: &[(&str, u64)], numbers: &[&str]| TnAuthList {
+            spcs: spcs.iter().map(ToString::to_string).collect(),
+            ranges: ranges.iter().map(|(start, count)| (start.to_string(), *count)).collect(),
+            numbers: numbers.iter().map(ToString::to_string).collect(),
+        };
+        let provider = list(&["1234"], &[], &[]);
+        let numbers = list(&[], &[("12155550000", 100)], &["12125551212"]);
+        for (inner, by_provider, by_numbers) in [
+            (list(&["1234"], &[], &[]), true, false),
+            (list(&["5678"], &[], &[]), false, false),
+            (list(&[], &[], &["12155550099"]), true, true),
+            (list(&[], &[], &["12125551212"]), true, true),
+            (list(&[], &[], &["12155550100"]), true, false),
+            (list(&[], &[("12155550010", 90)], &[]), true, true),
+            (list(&[], &[("12155550010", 91)], &[]), true, false),
+            (list(&[], &[("1215555001", 1)], &[]), true, false),
+            (list(&[], &[("12155550010", u64::MAX)], &[]), true, false),
+            (list(&["1234"], &[], &["12155550000"]), true, false),
+        ] {
+            assert_eq!(provider.encompasses(&inner), by_provider, "{inner:?}");
+            assert_eq!(numbers.encompasses(&inner), by_numbers, "{inner:?}");
         }
     }
 

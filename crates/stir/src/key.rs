@@ -1,6 +1,6 @@
 //! ES256 keys (RFC 7518 §3.4): read from PEM once, then used many times.
 
-use crate::authority::{ClaimConstraints, TN_AUTH_LIST, TnAuthList};
+use crate::authority::{ClaimConstraints, TnAuthList};
 use crate::cert::{Certificate, Chain};
 use crate::error::{Code, Error, Result};
 use crate::profile::{self, Finding};
@@ -199,8 +199,8 @@ pub struct Credential {
 pub(crate) struct Facts {
     /// Whether its keyUsage, if it has one, lets it sign.
     pub(crate) signs: bool,
-    /// Its TNAuthList; `None` if there is none that can be read.
-    pub(crate) list: Option<TnAuthList>,
+    /// Its TNAuthList, if it has one.
+    pub(crate) list: Result<Option<TnAuthList>>,
     /// What it lets tokens say.
     pub(crate) constraints: Vec<ClaimConstraints>,
     /// The rules of ATIS-1000080 that it breaks.
@@ -214,9 +214,7 @@ impl Facts {
                 Ok(usage) => usage.is_none_or(|usage| usage.digital_signature()),
                 Err(_) => false,
             },
-            list: certificate
-                .extension(TN_AUTH_LIST)
-                .and_then(|(_, der)| TnAuthList::from_der(der).ok()),
+            list: TnAuthList::of(certificate),
             constraints: ClaimConstraints::of(certificate)?,
             findings: profile::check(certificate),
         })

@@ -2,12 +2,12 @@
 
 use crate::tn::Numbering;
 
-/// Longest header field value that is looked at, in octets: a name and a URI have some hundred.
+/// Longest URI that is looked at, in octets: those of the field have some hundred.
 const MAX_LEN: usize = 4096;
 
 /// The canonical form of a URI: the telephone number where it is one (RFC 8224 §8.3), else scheme,
 /// user and host in lower case with unreserved characters decoded (§8.5). `None` for what is no
-/// sip:, sips: or tel: URI.
+/// sip:, sips:, tel: or urn: URI.
 ///
 /// The two can't be taken for each other: a URI has a colon, a number has none.
 pub fn of_uri(numbering: &Numbering, uri: &str) -> Option<String> {
@@ -18,6 +18,10 @@ pub fn of_uri(numbering: &Numbering, uri: &str) -> Option<String> {
     let scheme = scheme.to_ascii_lowercase();
     if scheme == "tel" {
         return numbering.canonical(rest).ok();
+    }
+    if scheme == "urn" {
+        // An emergency service (RFC 5031, RFC 9027 §3).
+        return Some(uri.trim().to_ascii_lowercase());
     }
     if scheme != "sip" && scheme != "sips" {
         return None;
@@ -48,7 +52,7 @@ pub fn of_header(numbering: &Numbering, value: &str) -> Option<String> {
 
 /// The URI of a name-addr or addr-spec.
 pub(crate) fn uri_of(value: &str) -> Option<&str> {
-    let value = value.get(..value.len().min(MAX_LEN))?.trim();
+    let value = value.trim();
     let mut rest = value;
     if let Some(quoted) = value.strip_prefix('"') {
         // The name may hold anything, `<` and `\"` too.
@@ -156,6 +160,7 @@ mod tests {
                 "\"Anonymous\" <sip:anonymous@anonymous.invalid>",
                 Some("sip:anonymous@anonymous.invalid"),
             ),
+            ("<URN:service:SOS>", Some("urn:service:sos")),
             ("<http://example.com>", None),
             ("<>", None),
             ("", None),
@@ -165,6 +170,8 @@ mod tests {
             assert_eq!(of_header(&numbering, value).as_deref(), expected, "{value}");
         }
         assert_eq!(of_header(&numbering, &"é".repeat(MAX_LEN)), None);
+        let named = format!("\"{}\" <tel:+12155551212>", "é".repeat(MAX_LEN));
+        assert_eq!(of_header(&numbering, &named).as_deref(), Some("12155551212"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod watched;
 
 pub use path::{MAX_PATH_LEN, MAX_SIGNATURES};
 
+use crate::authority::TnAuthList;
 use crate::cert::{self, Certificate, Chain};
 use crate::cert_verify::CertVerify;
 use crate::config::Config;
@@ -151,6 +152,7 @@ impl Trust {
         let intermediates: [&[Certificate]; 2] = [&material.intermediates, chain.rest()];
         let search = Search { anchors: &anchors, intermediates: &intermediates, now };
         let path = search.find(leaf)?;
+        check_scope(&path)?;
         for crl in material.crls.iter() {
             crl.check(&search)?;
         }
@@ -194,6 +196,26 @@ impl Trust {
             Err(e) => Err(e.clone()),
         }
     }
+}
+
+/// Each TNAuthList of a path holds those below it (RFC 8226 §9, RFC 9060 §4): who got some numbers
+/// from a provider, with a certificate to issue others, passes on no more than these.
+fn check_scope(path: &[&Certificate]) -> Result<()> {
+    for pair in path.windows(2) {
+        let &[certificate, issuer] = pair else { continue };
+        let Some(scope) = TnAuthList::of(issuer)? else { continue };
+        if !TnAuthList::of(certificate)?.is_some_and(|list| scope.encompasses(&list)) {
+            return Err(Error::new(
+                Code::CertAuthority,
+                format!(
+                    "the certificate of \"{}\" (serial {}) has no TNAuthList within that of its issuer",
+                    certificate.subject(),
+                    certificate.serial()
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What [`Trust::reload`] has read.

@@ -14,6 +14,8 @@ use crate::error::{Code, Error, Result};
 use crate::fetch::{Fetch, HttpFetcher};
 use crate::identity::Identity;
 use crate::key::{Credential, SIGNATURE_LEN};
+use crate::outcome::Verstat;
+use crate::party;
 use crate::passport::{self, Claims, JoseHeader};
 use crate::policy::{Policy, Shaken};
 use crate::tn::Numbering;
@@ -153,11 +155,27 @@ impl Verifier {
         })
     }
 
+    /// What the called may be told of a caller's URI in a call that was judged: one that passed
+    /// says nothing of a number that is not its `orig`.
+    pub fn verstat(&self, report: &Report, uri: &str) -> Verstat {
+        let is_orig = |claims: &Claims| {
+            party::of_uri(&self.numbering, uri)
+                .is_some_and(|caller| self.numbering.same(&claims.orig, &caller))
+        };
+        match report.verstat() {
+            Verstat::Passed if !report.claims.as_ref().is_some_and(is_orig) => {
+                Verstat::NotValidated
+            }
+            verstat => verstat,
+        }
+    }
+
     /// What is at a URL, by way of the caches.
     ///
     /// # Errors
     /// The codes of HTTP.
     pub fn get_url(&self, url: &str) -> Result<Vec<u8>> {
+        self.x5u.check_address(url)?;
         self.credentials.text(url, self.clock.now())
     }
 
@@ -251,7 +269,10 @@ impl Verifier {
                 self.x5u.check(info)?;
                 self.credentials.by_url(info, now)
             }
-            PublicKey::Location(location) => self.credentials.by_location(location, now),
+            PublicKey::Location(location) => {
+                self.x5u.check_address(location)?;
+                self.credentials.by_location(location, now)
+            }
             PublicKey::Pem(text) => self.credentials.by_text(text, now),
         }
     }

@@ -7,20 +7,28 @@ use crate::tn::Numbering;
 /// The parameter's name.
 const NAME: &str = "verstat";
 
-/// A header field value in which each telephone number carries this verstat and no other; with
-/// `None`, no number carries any. The value itself if there is nothing to change.
+/// A header field value in which the telephone number of each URI carries the verstat that is given
+/// for this URI, if any, and nothing carries another. The value itself if there is nothing to change.
 ///
 /// The parameter is one of the telephone number: in a sip: URI it stands before the `@`.
-pub fn mark(field: &str, verstat: Option<Verstat>) -> String {
+pub fn mark(field: &str, verstat: impl Fn(&str) -> Option<Verstat>) -> String {
     let mut out = String::with_capacity(field.len() + 40);
     let mut rest = field;
     for value in party::values(field) {
-        let Some(uri) = party::uri_of(value) else { continue };
-        // Both are parts of `rest`, which begins behind the URI before this one.
-        let Some(at) = offset(rest, uri) else { continue };
-        out.push_str(&rest[..at]);
-        out.push_str(&mark_uri(uri, verstat));
-        rest = &rest[at + uri.len()..];
+        // All are parts of `rest`, which begins behind the value before this one.
+        let Some(at) = offset(rest, value) else { continue };
+        let (before, value_and_rest) = rest.split_at(at);
+        out.push_str(before);
+        rest = &value_and_rest[value.len()..];
+        let uri = party::uri_of(value).and_then(|uri| Some((uri, offset(value, uri)?)));
+        let Some((uri, at)) = uri else {
+            // Somebody else may make sense of it.
+            out.push_str(&without(value));
+            continue;
+        };
+        out.push_str(&value[..at]);
+        out.push_str(&mark_uri(uri, verstat(uri)));
+        out.push_str(&without(&value[at + uri.len()..]));
     }
     out.push_str(rest);
     out
@@ -30,6 +38,19 @@ pub fn mark(field: &str, verstat: Option<Verstat>) -> String {
 fn offset(text: &str, part: &str) -> Option<usize> {
     let at = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
     (text.get(at..at + part.len())? == part).then_some(at)
+}
+
+/// A text without parameters of this name.
+fn without(text: &str) -> String {
+    let is_ours =
+        |p: &str| p.split('=').next().is_some_and(|n| n.trim().eq_ignore_ascii_case(NAME));
+    let mut parts = text.split(';');
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts.filter(|part| !is_ours(part)) {
+        kept.push(';');
+        kept.push_str(part);
+    }
+    kept
 }
 
 fn mark_uri(uri: &str, verstat: Option<Verstat>) -> String {
@@ -42,17 +63,6 @@ fn mark_uri(uri: &str, verstat: Option<Verstat>) -> String {
             Some(at) => rest.split_at(at),
             None => ("", rest),
         }
-    };
-    let parameter =
-        |p: &str| p.split('=').next().is_some_and(|n| n.trim().eq_ignore_ascii_case(NAME));
-    let without = |text: &str| {
-        let mut parts = text.split(';');
-        let mut kept = parts.next().unwrap_or_default().to_owned();
-        for part in parts.filter(|part| !parameter(part)) {
-            kept.push(';');
-            kept.push_str(part);
-        }
-        kept
     };
     let mut marked = format!("{scheme}:{}", without(number));
     let is_number = Numbering::default().canonical(number).is_ok();
@@ -98,12 +108,15 @@ mod tests {
                 "<sip:+1;verstat=No-TN-Validation@h>, <tel:+2;verstat=No-TN-Validation>",
             ),
             ("<sip:alice;verstat=x@h>", passed, "<sip:alice@h>"),
-            ("<sip:+1;verstat=x@h>;tag=;verstat=y", None, "<sip:+1@h>;tag=;verstat=y"),
+            ("<sip:+1;verstat=x@h>;tag=a;verstat=y", None, "<sip:+1@h>;tag=a"),
+            ("tel:+1;verstat=x", passed, "tel:+1;verstat=TN-Validation-Passed"),
+            ("tel:+1; VERSTAT=x;y, <tel:+2>;verstat = y", None, "tel:+1;y, <tel:+2>"),
+            ("\"open <tel:+1;verstat=x;y>", passed, "\"open <tel:+1;y>"),
             ("<sip:h;verstat=x>", passed, "<sip:h>"),
             ("nonsense", passed, "nonsense"),
             ("", passed, ""),
         ] {
-            assert_eq!(mark(field, verstat), expected, "{field}");
+            assert_eq!(mark(field, |_| verstat), expected, "{field}");
         }
     }
 }

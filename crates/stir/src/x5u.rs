@@ -101,9 +101,12 @@ impl X5uRules {
         }
         let Some(host) = parsed.host_str() else { return wrong("it has no host") };
         let host = host.trim_end_matches('.');
-        if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        if let Some(address) = address(host) {
             return match self.refuses(address) {
                 Some(why) => wrong(&why),
+                None if !self.permit.hosts.is_empty() && !self.permit.has_address(address) => {
+                    wrong("x5u_permit names hosts, and not its address")
+                }
                 None => Ok(()),
             };
         }
@@ -114,6 +117,23 @@ impl X5uRules {
             return wrong("x5u_permit does not name its host");
         }
         Ok(())
+    }
+
+    /// Refuses a URL that an operator or a script gave, for the address in it alone: an address
+    /// that a name leads to is refused when the name was looked up.
+    ///
+    /// # Errors
+    /// [`Code::HttpUrl`].
+    pub fn check_address(&self, url: &str) -> Result<()> {
+        let parsed = Url::parse(url).ok();
+        let address = parsed.as_ref().and_then(Url::host_str).and_then(address);
+        match address.and_then(|address| self.refuses(address)) {
+            Some(why) => {
+                let url = url.escape_debug();
+                Err(Error::new(Code::HttpUrl, format!("\"{url}\" is not fetched: {why}")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Why an address is not asked, if so; also one that a name was resolved to.
@@ -134,6 +154,11 @@ impl X5uRules {
     pub(crate) fn looks_at_addresses(&self) -> bool {
         self.strict || !self.deny.networks.is_empty()
     }
+}
+
+/// The address that stands in a URL instead of a name.
+fn address(host: &str) -> Option<IpAddr> {
+    host.trim_matches(['[', ']']).parse().ok()
 }
 
 impl List {
@@ -255,6 +280,10 @@ mod tests {
         assert!(rules.check("https://127.0.0.9/a").is_err());
         assert!(rules.check("https://example.com/a").is_err());
         assert!(rules.check("https://10.0.0.1/a").is_err());
+        assert!(rules.check("https://93.184.216.34/a").is_err());
+        assert!(rules.check_address("https://10.0.0.1/a").is_err());
+        rules.check_address("https://93.184.216.34/a").unwrap();
+        rules.check_address("http://other.example/a").unwrap();
         assert!(rules.refuses([10, 0, 0, 1].into()).is_some());
         assert!(rules.refuses([127, 1, 1, 1].into()).is_none());
     }

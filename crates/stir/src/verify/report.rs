@@ -73,7 +73,7 @@ impl Report {
         self.result.as_ref().err().map(|error| error.code().response())
     }
 
-    /// What the called may be told.
+    /// What the called may be told of the call.
     pub fn verstat(&self) -> Verstat {
         match &self.result {
             Ok(()) => Verstat::Passed,

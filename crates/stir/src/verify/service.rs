@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// may ring and be forwarded for long (RFC 8946 §4.2).
 pub(super) const DIVERTED_EXPIRE: i64 = 3 * 3600;
 
+/// Of a header field that makes no sense, what is shown, in characters.
+const SHOWN: usize = 100;
+
 /// What of a SIP request says who calls whom; values of header fields as they were received.
 #[derive(Clone, Debug, Default)]
 pub struct SipCall<'a> {
@@ -174,14 +177,16 @@ impl Verifier {
         if self.shaken.spc_match
             && let Some(certificate) = credential.chain.as_ref().map(|chain| chain.leaf())
         {
-            let spc = facts.list.as_ref().and_then(|list| list.spcs.first()).map(String::as_str);
+            let list = facts.list.as_ref().ok().and_then(Option::as_ref);
+            let spc = list.and_then(|list| list.spcs.first()).map(String::as_str);
             profile::common_name(certificate, spc)
                 .map_err(|why| Error::new(Code::CertAuthority, format!("spc_match: {why}")))?;
         }
         // Who diverts a call speaks for the number that it went to (RFC 8946 §3).
         let own = claims.div.as_ref().unwrap_or(&claims.orig);
         if self.shaken.tn_authlist_match
-            && let Some(list) = facts.list.as_ref().filter(|list| list.has_numbers())
+            && let Some(list) =
+                facts.list.as_ref().map_err(Error::clone)?.as_ref().filter(|list| list.has_numbers())
             && list.spcs.is_empty()
             && !list.covers(own)
             // The field signs national numbers too.
@@ -200,24 +205,49 @@ impl Verifier {
 
     /// `orig` must be the caller, as the first header field that names one has it.
     fn check_caller(&self, claims: &Claims, call: &SipCall<'_>) -> Result<()> {
+        let wrong = |why: String| Err(Error::new(Code::OrigMismatch, why));
         for source in &self.shaken.orig_source {
-            let values: Vec<&str> = match source {
-                OrigSource::Pai => call.asserted.iter().flat_map(|v| party::values(v)).collect(),
-                OrigSource::From => vec![call.from],
+            let (name, values): (_, Vec<&str>) = match source {
+                OrigSource::Pai => (
+                    "P-Asserted-Identity",
+                    call.asserted.iter().flat_map(|v| party::values(v)).collect(),
+                ),
+                OrigSource::From => {
+                    // Commas stand in names here.
+                    (
+                        "From",
+                        Some(call.from)
+                            .filter(|from| !from.trim().is_empty())
+                            .into_iter()
+                            .collect(),
+                    )
+                }
             };
-            let callers: Vec<String> =
-                values.iter().filter_map(|v| party::of_header(&self.numbering, v)).collect();
-            if callers.is_empty() {
-                continue;
+            let mut callers = Vec::new();
+            for value in values {
+                // Who comes after may read it.
+                let Some(caller) = party::of_header(&self.numbering, value) else {
+                    let shown: String = value.chars().take(SHOWN).collect();
+                    return wrong(format!(
+                        "{name} {shown:?} is nobody whom orig can be compared with"
+                    ));
+                };
+                callers.push(caller);
             }
-            // A call may assert a sip: and a tel: URI of one caller.
-            if callers.iter().any(|caller| self.numbering.same(&claims.orig, caller)) {
+            let same = |caller: &String| self.numbering.same(&claims.orig, caller);
+            // A call may assert a sip: and a tel: URI of one caller, but not two numbers.
+            let mut numbers = callers.iter().filter(|caller| !caller.contains(':')).peekable();
+            let fits = match numbers.peek() {
+                Some(_) => numbers.all(same),
+                None => callers.iter().any(same),
+            };
+            if fits {
                 return Ok(());
             }
-            return Err(Error::new(
-                Code::OrigMismatch,
-                format!("orig {:?} is not the caller, {}", claims.orig, callers.join(", ")),
-            ));
+            if !callers.is_empty() {
+                let callers = callers.join(", ");
+                return wrong(format!("orig {:?} is not the caller, {callers}", claims.orig));
+            }
         }
         Err(Error::new(Code::OrigMismatch, "the message names no caller to compare orig with"))
     }

@@ -16,8 +16,12 @@ fn ia5(text: &str) -> Vec<u8> {
     tlv(0x16, &[text.as_bytes()])
 }
 
+fn list_of(der: &[u8]) -> Vec<u8> {
+    pki::extension("1.3.6.1.5.5.7.1.26", false, der)
+}
+
 fn tn_list(entries: &[Vec<u8>]) -> Vec<u8> {
-    pki::extension("1.3.6.1.5.5.7.1.26", false, &seq(&[&entries.concat()]))
+    list_of(&seq(&[&entries.concat()]))
 }
 
 fn spc(code: &str) -> Vec<u8> {
@@ -87,6 +91,34 @@ fn lists() -> Vec<Row> {
             w.signers[DIVERTER].spec.extensions[TN_LIST] = tn_list(&[one("12155551212")]);
         })
         .says("12155551213"),
+        bad(World::plain, "TNAuthList that makes no sense", AUTHORITY, |w| {
+            w.leaf().extensions[TN_LIST] = list_of(&seq(&[&ia5("1234")]));
+        })
+        .says("makes no sense"),
+        good(World::plain, "TNAuthList that is a bare text", |w| {
+            w.leaf().extensions[TN_LIST] = list_of(&tlv(0x13, &[b"1234"]));
+        }),
+        good(of_numbers, "issuer with a TNAuthList that holds the signer's", |w| {
+            w.inter.spec.extensions.push(tn_list(&[range("12155551200", 100)]));
+        }),
+        bad(of_numbers, "issuer with a TNAuthList that holds less", AUTHORITY, |w| {
+            w.inter.spec.extensions.push(tn_list(&[range("12155551210", 9)]));
+        })
+        .says("its issuer"),
+        bad(
+            World::plain,
+            "issuer with a TNAuthList of numbers, signer with a code",
+            AUTHORITY,
+            |w| {
+                w.inter.spec.extensions.push(tn_list(&[range("12155551210", 9)]));
+            },
+        )
+        .says("its issuer"),
+        bad(World::plain, "issuer with a TNAuthList, signer without", AUTHORITY, |w| {
+            w.inter.spec.extensions.push(tn_list(&[spc("1234")]));
+            w.leaf().extensions.remove(TN_LIST);
+        })
+        .says("its issuer"),
         bad(of_numbers, "orig beyond the TNAuthList", AUTHORITY, |w| {
             w.claims("12155551212", "12155551220");
             w.asserted = vec!["<sip:+12155551220@example.com>".into()];
@@ -125,8 +157,7 @@ fn codes() -> Vec<Row> {
         })
         .says("spc_match"),
         bad(matched, "spc_match of a list that makes no sense", AUTHORITY, |w| {
-            w.leaf().extensions[TN_LIST] =
-                pki::extension("1.3.6.1.5.5.7.1.26", false, &seq(&[&ia5("1234")]));
+            w.leaf().extensions[TN_LIST] = list_of(&seq(&[&ia5("1234")]));
         })
         .says("spc_match"),
         good(matched, "spc_match beside cert_profile warn", |w| {

@@ -103,6 +103,15 @@ fn parties() -> Vec<Row> {
             w.asserted.insert(0, "<sip:alice@example.com>".into());
         }),
         plain("PAI is a tel URI", |w| w.asserted = vec!["<tel:+1(215)555-1212>".into()]),
+        plain("PAI with a long name", |w| {
+            w.asserted = vec![format!("\"{}\" <tel:+12155551212>", "é".repeat(5000))];
+        }),
+        plain("PAI is blank", |w| w.asserted = vec![" ".into()]),
+        plain("an emergency call", |w| {
+            w.claims(r#"{"tn":["12155551213"]}"#, r#"{"uri":["urn:service:sos"]}"#);
+            w.request_uri = "urn:service:sos".into();
+            w.to = "<urn:service:sos>".into();
+        }),
         plain("PAI with user parameters", |w| {
             w.asserted = vec!["<sip:+12155551212;tgrp=x;trunk-context=y@example.com>".into()];
         }),

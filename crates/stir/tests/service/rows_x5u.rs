@@ -72,6 +72,11 @@ fn lists() -> Vec<Row> {
         denied("x5u_deny names the domain", "other.example, *.example.com"),
         permitted("x5u_permit names another host", "certs.example.net"),
         permitted("x5u_permit names the hosts below", "*.certs.example.com"),
+        bad(World::plain, "x5u_permit names hosts and x5u an address", X5U, |w| {
+            w.config.shaken.x5u_permit = "*.example.com".into();
+            w.x5u("https://93.184.216.34/0.pem");
+        })
+        .says("x5u_permit"),
         bad(World::plain, "x5u_deny outweighs x5u_permit", X5U, |w| {
             w.config.shaken.x5u_permit = "*.example.com".into();
             w.config.shaken.x5u_deny = "certs.example.com".into();
