@@ -11,7 +11,6 @@ mod cache;
 mod channel;
 mod client;
 mod download;
-mod folder;
 mod freshness;
 mod hosts;
 mod protocol;

@@ -196,8 +196,6 @@ pub mod limits {
     pub const MAX_REDIS_PAUSE: Duration = Duration::from_secs(30);
     /// How often one looks for what another service is downloading.
     pub const REDIS_POLL: Duration = Duration::from_millis(25);
-    /// Certificates in `cache_dir`: 256 MiB in blocks of 4 KiB. The oldest go.
-    pub const MAX_FILES: usize = 65_536;
     /// How often `cache_dir` is swept.
     pub const SWEEP: Duration = Duration::from_secs(3600);
     /// How soon a caller asks again for a certificate that it keeps, or after an eighth of the time

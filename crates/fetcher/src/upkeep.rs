@@ -1,7 +1,6 @@
 //! What a service does of itself, and for operators: refreshing, forgetting, prefetching, listing.
 
 use crate::cache::Entry;
-use crate::folder;
 use crate::protocol::{Listed, MAX_REPLY};
 use crate::service::{Service, busy};
 use crate::settings::limits;
@@ -9,6 +8,7 @@ use crate::slots::Kind;
 use crate::stats::Stats;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use stir::store::{MAX_FILES, sweep};
 use stir::{Clock, Result, SystemClock};
 
 const DAY: i64 = 86_400;
@@ -83,8 +83,7 @@ impl Service {
         loop {
             let folder = folder.clone();
             let age = Duration::from_secs(seconds);
-            let swept =
-                crate::resolve::blocking(move || folder::sweep(&folder, age, limits::MAX_FILES));
+            let swept = crate::resolve::blocking(move || sweep(&folder, age, MAX_FILES));
             match swept.await {
                 Ok(count) => log::debug!("cache_dir: {count} old files were removed"),
                 Err(e) => log::warn!("cache_dir can't be swept: {e}"),

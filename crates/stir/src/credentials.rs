@@ -242,7 +242,7 @@ impl Credentials {
         if let Some(store) = &self.store
             && now < not_after(credential)
         {
-            store.put(url, &fetched.body, fetched.until);
+            store.keep(url, &fetched.body, fetched.until);
         }
     }
 

@@ -1,12 +1,16 @@
 //! Downloaded certificates in a folder: shared by processes, kept over a restart.
 
+mod sweep;
+
+pub use sweep::sweep;
+
 use crate::file;
 use aws_lc_rs::digest::{SHA256, digest};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// First line of a file: it says which URL's certificate this is, so that a file that was renamed
 /// or copied is not taken for another's.
@@ -15,7 +19,13 @@ const URL_LINE: &str = "x5u: ";
 const UNTIL_LINE: &str = "until: ";
 
 /// What a file's name ends in, after the digest.
-pub const SUFFIX: &str = ".pem";
+const SUFFIX: &str = ".pem";
+
+/// Certificates in the folder: 256 MiB in blocks of 4 KiB. The oldest go.
+pub const MAX_FILES: usize = 65_536;
+/// After how many certificates what is too old or too much is looked for: a folder that is
+/// full is read in some 100 ms.
+const SWEEP_EVERY: u32 = 1024;
 
 /// A certificate with the head that names its URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,21 +75,26 @@ pub fn name(url: &str) -> String {
 pub struct Store {
     folder: PathBuf,
     /// Seconds that a file counts at most.
-    expire: i64,
+    expire: u32,
+    kept: AtomicU32,
 }
 
 impl Store {
     /// `None` without a folder, or where nothing is to be kept.
     pub fn new(folder: &Path, expire: u32) -> Option<Self> {
-        (!folder.as_os_str().is_empty() && expire > 0)
-            .then(|| Self { folder: folder.to_owned(), expire: expire.into() })
+        (!folder.as_os_str().is_empty() && expire > 0).then(|| Self {
+            folder: folder.to_owned(),
+            expire,
+            kept: AtomicU32::new(0),
+        })
     }
 
     /// What was stored for this URL, and until when it counts (Unix seconds). A file that is stale,
     /// another's or unreadable is as good as none.
     pub fn get(&self, url: &str, now: i64) -> Option<(Vec<u8>, i64)> {
         let (stored, written) = self.read(url, now)?;
-        let until = written.saturating_add(self.expire).min(stored.until.unwrap_or(i64::MAX));
+        let until =
+            written.saturating_add(self.expire.into()).min(stored.until.unwrap_or(i64::MAX));
         (now < until).then_some((stored.body, until))
     }
 
@@ -108,6 +123,16 @@ impl Store {
         }
     }
 
+    /// Stores it, and now and then removes what is too old or too much, for one who does not
+    /// [`sweep`] himself.
+    pub(crate) fn keep(&self, url: &str, body: &[u8], until: Option<i64>) {
+        self.put(url, body, until);
+        if self.kept.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
+            // Whoever can't read the folder was told so when it wrote.
+            let _ = sweep(&self.folder, Duration::from_secs(self.expire.into()), MAX_FILES);
+        }
+    }
+
     /// Forgets what was stored for this URL.
     pub fn remove(&self, url: &str) {
         // There may be none.
@@ -121,8 +146,7 @@ impl Store {
     pub fn clear(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.folder)? {
             let name = entry?.file_name();
-            let digest = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
-            if digest.is_some_and(|d| d.len() == 64 && d.bytes().all(|b| b.is_ascii_hexdigit())) {
+            if name.to_str().is_some_and(is_ours) {
                 fs::remove_file(self.folder.join(name))?;
             }
         }
@@ -151,6 +175,13 @@ impl Store {
     fn path(&self, url: &str) -> PathBuf {
         self.folder.join(name(url) + SUFFIX)
     }
+}
+
+/// Whether a file of this name is a store's.
+fn is_ours(name: &str) -> bool {
+    name.strip_suffix(SUFFIX).is_some_and(|digest| {
+        digest.len() == 64 && digest.bytes().all(|octet| octet.is_ascii_hexdigit())
+    })
 }
 
 fn head(url: &str) -> String {
@@ -203,6 +234,22 @@ mod tests {
         store.clear().unwrap();
         let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["other.pem"]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_looked_through_now_and_then() {
+        let folder = folder("swept");
+        let store = Store::new(&folder, 100).unwrap();
+        store.put("https://h/old", b"x", None);
+        let old = fs::File::options().write(true).open(store.path("https://h/old")).unwrap();
+        old.set_modified(std::time::SystemTime::now() - Duration::from_secs(200)).unwrap();
+        for _ in 1..SWEEP_EVERY {
+            store.keep("https://h/new", b"x", None);
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+        store.keep("https://h/new", b"x", None);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
         fs::remove_dir_all(&folder).unwrap();
     }
 

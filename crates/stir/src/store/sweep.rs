@@ -1,17 +1,20 @@
-//! Keeps `cache_dir` from growing for ever.
+//! Keeps the folder from growing for ever.
 
+use super::is_ours;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use stir::store::SUFFIX;
 
 /// A temporary file this old is of a process that died while it wrote.
 const TEMPORARY: Duration = Duration::from_secs(3600);
 
 /// Removes files that are older than `age`, the oldest of more than `most`, and what writers left
-/// behind. Files that are not the store's stay.
-pub(crate) fn sweep(folder: &Path, age: Duration, most: usize) -> io::Result<usize> {
+/// behind; how many. Files that are not the store's stay.
+///
+/// # Errors
+/// The system's, if the folder can't be read.
+pub fn sweep(folder: &Path, age: Duration, most: usize) -> io::Result<usize> {
     let now = SystemTime::now();
     let mut kept: Vec<(Duration, PathBuf)> = Vec::new();
     let mut gone = Vec::new();
@@ -45,19 +48,14 @@ pub(crate) fn sweep(folder: &Path, age: Duration, most: usize) -> io::Result<usi
     Ok(gone.len())
 }
 
-fn is_ours(name: &str) -> bool {
-    name.strip_suffix(SUFFIX).is_some_and(|digest| {
-        digest.len() == 64 && digest.bytes().all(|octet| octet.is_ascii_hexdigit())
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::SUFFIX;
     use super::*;
 
     #[test]
     fn old_files_go_and_others_stay() {
-        let folder = std::env::temp_dir().join(format!("fetcher-sweep-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("stir-sweep-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let make = |name: &str, age: u64| {
             let file = fs::File::create(folder.join(name)).unwrap();
