@@ -26,3 +26,15 @@ pub fn read(path: &str) -> Result<String> {
     }
     String::from_utf8(octets).map_err(|e| wrong(format!("is no text: {e}")))
 }
+
+/// The text of a regular file, or of `-`: a pipe would block, a device might never end.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_regular(path: &str) -> Result<String> {
+    if path != "-" && std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        let why = format!("{path:?} can't be read: it is no regular file");
+        return Err(Error::new(Code::FileRead, why));
+    }
+    read(path)
+}

@@ -130,3 +130,30 @@ fn each_call_of_a_capture_is_judged_by_its_own_message() {
     let text = folder.out("inspect --key lab/spc-1234.pem text");
     assert_eq!(text.matches("\nvalid\n").count(), 12, "{text}");
 }
+
+#[test]
+fn a_header_names_no_file_and_a_key_no_pipe() {
+    let folder = Folder::lab();
+    assert!(folder.run("mkfifo", "fifo").status.success());
+    let identity = sign(&folder, "12155550100", "12025550100");
+    folder.write("id", &identity);
+    let certificate = folder.join("lab/spc-1234.pem").display().to_string();
+    let inspect = |key: &str| {
+        // A pipe that is opened hangs; what the header says is wrong before any download.
+        let line = format!("20 {OURS} inspect --json{key} id");
+        let output = folder.run("timeout", &line);
+        assert_eq!(output.status.code(), Some(1), "{line}: {output:?}");
+        let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let rules = shown[0]["rules"].as_array().unwrap();
+        let had = rules.iter().find(|rule| rule["rule"] == "certificate can be had").unwrap();
+        assert_eq!(had["outcome"], "fail", "{had}");
+        had["text"].as_str().unwrap().to_owned()
+    };
+    let fifo = folder.join("fifo").display().to_string();
+    for info in [&certificate, &format!("file://localhost{certificate}"), &fifo, "-", ""] {
+        folder.write("id", identity.replace("https://e.org/1234.pem", info));
+        let why = inspect("");
+        assert!(why.ends_with("(-401)"), "{info}: {why}");
+    }
+    assert!(inspect(" --key fifo").contains("no regular file"));
+}

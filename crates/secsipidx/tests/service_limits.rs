@@ -4,9 +4,9 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
-use support::{CALL, Folder, KEYS, LIMIT, Reply, Service, local, request, wait_for};
+use support::{CALL, Folder, KEYS, LIMIT, Reply, Service, Silent, local, request, wait_for};
 
 #[test]
 fn what_is_too_large_or_too_slow_is_cut_off() {
@@ -46,25 +46,6 @@ fn what_is_too_large_or_too_slow_is_cut_off() {
     });
     drop(held);
     wait_for("a free connection", || (service.get("/healthz").status == 200).then_some(()));
-}
-
-/// A host that takes connections and answers when it is told to.
-struct Silent(TcpListener, String);
-
-impl Silent {
-    fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/c.pem", listener.local_addr().unwrap());
-        Self(listener, url)
-    }
-
-    fn answer(&self, body: &str) {
-        let (mut stream, _) = self.0.accept().unwrap();
-        let mut request = [0; 4096];
-        assert!(stream.read(&mut request).unwrap() > 0);
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-        stream.write_all((head + body).as_bytes()).unwrap();
-    }
 }
 
 /// A service that downloads, and an Identity header whose certificate is on a silent host.

@@ -191,8 +191,9 @@ impl Inspector {
             rules.is("certificate can be had", false, &why);
             return rules.skip("signature verifies", "there is no key");
         }
-        let location = key.or(inspection.info.as_deref()).unwrap_or_default().to_owned();
-        let credential = match self.credential(&location) {
+        let info = inspection.info.as_deref().unwrap_or_default();
+        let location = key.unwrap_or(info).to_owned();
+        let credential = match self.credential(key, info) {
             Ok(credential) => credential,
             Err(e) => {
                 rules.fail("certificate can be had", &e);
@@ -214,13 +215,21 @@ impl Inspector {
         rules.is("iat is fresh", fresh, &text);
     }
 
-    /// From a path or URL.
-    fn credential(&self, location: &str) -> Result<Credential> {
-        let text = if location.starts_with("http://") || location.starts_with("https://") {
-            self.verifier.get_url(location)?
-        } else {
-            let path = location.strip_prefix("file://").unwrap_or(location);
-            crate::input::read(path)?.into_bytes()
+    /// From the operator's path or URL. What a header names is never a path, and is asked only if
+    /// a check would ask it.
+    fn credential(&self, key: Option<&str>, info: &str) -> Result<Credential> {
+        let text = match key {
+            None => {
+                self.config.x5u_rules()?.check(info)?;
+                self.verifier.get_url(info)?
+            }
+            Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
+                self.verifier.get_url(url)?
+            }
+            Some(path) => {
+                let path = path.strip_prefix("file://").unwrap_or(path);
+                crate::input::read_regular(path)?.into_bytes()
+            }
         };
         Credential::from_pem(&text)
     }

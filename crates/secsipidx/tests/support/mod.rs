@@ -5,7 +5,7 @@
 pub mod browser;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -128,7 +128,7 @@ impl Service {
 
     /// The stock service.
     pub fn stock(folder: &Folder, args: &[&str]) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(STOCK);
         command.args(["-http-srv", &format!("127.0.0.1:{port}")]).args(args);
         command.current_dir(&folder.0).stdout(Stdio::null()).stderr(Stdio::null());
@@ -221,6 +221,33 @@ impl Reply {
 
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+/// A host that takes connections and answers when it is told to.
+pub struct Silent(pub TcpListener, pub String);
+
+impl Silent {
+    pub fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/c.pem", listener.local_addr().unwrap());
+        Self(listener, url)
+    }
+
+    pub fn answer(&self, body: &str) {
+        let (mut stream, _) = self.0.accept().unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).unwrap() > 0);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all((head + body).as_bytes()).unwrap();
+    }
+
+    /// How often it was asked, less what it answered.
+    pub fn asked(&self) -> usize {
+        self.0.set_nonblocking(true).unwrap();
+        let count = std::iter::from_fn(|| self.0.accept().ok()).count();
+        self.0.set_nonblocking(false).unwrap();
+        count
     }
 }
 
