@@ -244,6 +244,8 @@ fn a_wrong_configuration_is_refused_by_name() {
         (&local("timeout = 0\n"), "timeout 0"),
         (&local("ca = \"none.pem\"\n"), "none.pem"),
         (&local("cert_verify = 64\n"), "CertVerify=64"),
+        (&local("x5u_permit = \"10.0.0.0/33\"\n"), "x5u_permit \"10.0.0.0/33\" is no host"),
+        (&local("x5u_deny = \"*\"\n"), "x5u_deny \"*\" is no host"),
         (&local("[public]\nfolder = \"none\"\n"), "public.folder"),
         (&local("").replace("[sign]", "[sign]\ntoken_file = \"service.toml2\""), "service.toml2"),
         (&local("").replace("[sign]", "[sign]\ntoken_file = \"short\""), "short"),

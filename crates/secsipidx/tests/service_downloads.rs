@@ -43,3 +43,64 @@ fn a_caller_names_no_file() {
         assert_eq!(inspected(&service, &identity), ("pass".into(), silent.1.clone()));
     });
 }
+
+/// What a check of this header says.
+fn checked(service: &Service, identity: &str) -> (i64, String) {
+    let body = serde_json::json!({"identity": identity}).to_string();
+    let report = service.post("/v1/verify", &body).json();
+    let reason = report["reason"].as_str().unwrap_or_default().to_owned();
+    (report["code"].as_i64().unwrap(), reason)
+}
+
+#[test]
+fn strangers_have_public_addresses_asked_and_no_others() {
+    let folder = Folder::lab();
+    let certificate = folder.read("lab/spc-1234.pem");
+    let silent = Silent::new();
+    let identity = sign(&folder, &silent.1);
+    let by_name = sign(&folder, &silent.1.replace("127.0.0.1", "localhost"));
+    let start = |listen: &str, check: &str| {
+        let config = format!("[http]\nlisten = \"{listen}:0\"\n[check]\n{check}");
+        Service::start(&folder, &config)
+    };
+    let all = "0.0.0.0";
+    let flags = |listen: &str| {
+        let listen = format!("{listen}:0");
+        Service::ours(&folder, &["-http-srv", &listen, "-expire", "60"], &[])
+    };
+    for (service, why) in [
+        (start(all, ""), "x5u_permit would allow it"),
+        (start(all, "x5u_permit = \"10.0.0.0/8, 127.0.0.2\""), "x5u_permit would allow it"),
+        (
+            start(all, "x5u_permit = \"127.0.0.0/8, ::1\"\nx5u_deny = \"127.0.0.1, ::1\""),
+            "x5u_deny",
+        ),
+        (start("127.0.0.1", "x5u_deny = \"127.0.0.0/8, ::1\""), "x5u_deny"),
+        (flags(all), "x5u_permit would allow it"),
+    ] {
+        for (identity, code) in [(&identity, -401), (&by_name, -402)] {
+            let (found, reason) = checked(&service, identity);
+            assert!(found == code && reason.contains(why), "{why}: {found} {reason}");
+        }
+        // Its info is another URL than its x5u: the check ends before it would download.
+        let (outcome, reason) = inspected(&service, &identity.replace(".pem>", ".pem?>"));
+        assert!(outcome == "fail" && reason.contains(why), "{why}: {outcome} {reason}");
+        assert_eq!(silent.asked(), 0, "{why}");
+    }
+    for service in [
+        start(all, "x5u_permit = \"127.0.0.0/8\""),
+        start("127.0.0.1", ""),
+        start("127.0.0.1", "x5u_permit = \"10.0.0.0/8\""),
+        flags("127.0.0.1"),
+        // The operator's own key may be anywhere.
+        start(all, &format!("key = \"{}\"", silent.1)),
+    ] {
+        std::thread::scope(|scope| {
+            scope.spawn(|| silent.answer(&certificate));
+            assert_eq!(checked(&service, &identity), (1, String::new()));
+        });
+    }
+    let service = start("127.0.0.1", "x5u_permit = \"certs.example.com\"");
+    let (code, reason) = checked(&service, &by_name);
+    assert!(code == -401 && reason.contains("x5u_permit does not name its host"), "{reason}");
+}

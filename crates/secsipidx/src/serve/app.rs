@@ -2,6 +2,7 @@
 
 use super::access::{Access, Entry};
 use super::api;
+use super::downloads::Downloads;
 use super::metrics::Metrics;
 use super::openapi;
 use super::page;
@@ -17,7 +18,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use stir::{Code, Error, Result, Signer, Verifier};
+use stir::{Code, Error, Result, Signer, SystemClock, Verifier};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -50,7 +51,11 @@ impl App {
     /// What is wrong with them.
     pub fn new(settings: Settings) -> Result<Self> {
         let config = settings.config()?;
-        let verifier = Arc::new(Verifier::new(&config));
+        // With a key of the operator's, nothing that a caller names is downloaded.
+        let for_strangers =
+            settings.check.key.is_empty() && settings.is_reached_from_elsewhere()?;
+        let downloads = Box::new(Downloads::new(&config, for_strangers)?);
+        let verifier = Arc::new(Verifier::with(&config, Arc::new(SystemClock), downloads));
         let public = settings.public.as_ref().map(|public| {
             Folder::open(&public.folder).map_err(|e| {
                 Error::new(

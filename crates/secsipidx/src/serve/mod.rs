@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod app;
+mod downloads;
 mod logging;
 mod metrics;
 mod notify;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use stir::{CertVerify, Code, Config, Error, Result};
+use stir::{CertVerify, Code, Config, Error, Result, Shaken};
 
 /// Most octets of a request's body: a SIP message with its headers has a few KiB, 64 over UDP.
 const DEFAULT_BODY: usize = 64 * 1024;
@@ -153,6 +153,10 @@ pub struct Check {
     pub http_ca: PathBuf,
     /// Proxy for downloads, a URL.
     pub http_proxy: String,
+    /// Hosts and networks that may be asked for certificates.
+    pub x5u_permit: String,
+    /// Those that may not.
+    pub x5u_deny: String,
 }
 
 /// `[public]`
@@ -278,10 +282,30 @@ impl Settings {
             http_ca_file: check.http_ca.clone(),
             http_proxy: check.http_proxy.clone(),
             x5u: self.sign.x5u.clone(),
+            shaken: Shaken {
+                x5u_permit: check.x5u_permit.clone(),
+                x5u_deny: check.x5u_deny.clone(),
+                ..default.shaken
+            },
             ..default
         };
         config.validate()?;
         Ok(config)
+    }
+
+    /// Whether anything listens on an address that is not one of loopback.
+    ///
+    /// # Errors
+    /// An address to listen on that is none.
+    pub fn is_reached_from_elsewhere(&self) -> Result<bool> {
+        let http = self.http.as_ref().map(|http| &http.listen);
+        let https = self.https.as_ref().map(|https| &https.listen);
+        for listen in http.into_iter().chain(https) {
+            if !address(listen)?.ip().is_loopback() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

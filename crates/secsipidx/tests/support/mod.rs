@@ -230,12 +230,13 @@ pub struct Silent(pub TcpListener, pub String);
 impl Silent {
     pub fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let url = format!("http://{}/c.pem", listener.local_addr().unwrap());
         Self(listener, url)
     }
 
     pub fn answer(&self, body: &str) {
-        let (mut stream, _) = self.0.accept().unwrap();
+        let mut stream = wait_for("a request", || self.0.accept().ok()).0;
         let mut request = [0; 4096];
         assert!(stream.read(&mut request).unwrap() > 0);
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
@@ -244,10 +245,7 @@ impl Silent {
 
     /// How often it was asked, less what it answered.
     pub fn asked(&self) -> usize {
-        self.0.set_nonblocking(true).unwrap();
-        let count = std::iter::from_fn(|| self.0.accept().ok()).count();
-        self.0.set_nonblocking(false).unwrap();
-        count
+        std::iter::from_fn(|| self.0.accept().ok()).count()
     }
 }
 
