@@ -51,7 +51,7 @@ fn what_is_too_large_or_too_slow_is_cut_off() {
 /// A service that downloads, and an Identity header whose certificate is on a silent host.
 fn downloads(folder: &Folder, limits: &str) -> (Service, Silent, String) {
     let config = format!(
-        "[http]\nlisten = \"127.0.0.1:0\"\n[check]\ntimeout = 20\n[limits]\nrequest_timeout = 25\n{limits}"
+        "[http]\nlisten = \"127.0.0.1:0\"\n[sign]\nkey = \"lab/spc-1234-key.pem\"\nx5u = \"https://e.org/c.pem\"\n[check]\ntimeout = 20\n[limits]\nrequest_timeout = 25\n{limits}"
     );
     let service = Service::start(folder, &config);
     let silent = Silent::new();
@@ -83,6 +83,9 @@ fn too_many_requests_are_refused_and_the_rest_go_on() {
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.head.contains("retry-after"));
     assert_eq!(service.get("/healthz").status, 200);
+    // Signing waits for nothing, so it needs no place among them.
+    let signed = service.post("/v1/sign", CALL);
+    assert_eq!(signed.status, 200, "{signed:?}");
     for _ in &waiting {
         silent.answer(&folder.read("lab/spc-1234.pem"));
     }
@@ -90,6 +93,25 @@ fn too_many_requests_are_refused_and_the_rest_go_on() {
         assert_eq!(Reply::read(stream).body, "OK\n");
     }
     assert_eq!(service.post("/v1/check", "junk").status, 500);
+}
+
+#[test]
+fn slow_bodies_hold_up_nobody() {
+    let folder = Folder::lab();
+    let (service, _silent, _) = downloads(&folder, "requests = 1\n");
+    let slow = ["/v1/check", "/v1/inspect", "/v1/sign"].map(|path| {
+        let mut stream = service.connect();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n");
+        stream.write_all((head + "Expect: 100-continue\r\n\r\n").as_bytes()).unwrap();
+        // The service says so when it begins to read the body.
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 100");
+        stream
+    });
+    assert_eq!(service.post("/v1/check", "junk").status, 500);
+    assert_eq!(service.post("/v1/sign", CALL).status, 200);
+    drop(slow);
 }
 
 #[test]

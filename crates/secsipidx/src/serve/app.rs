@@ -142,17 +142,6 @@ impl App {
             }
             _ => {}
         }
-        let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
-            let mut answer = api::failed(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &Error::new(
-                    Code::Generic,
-                    "too many requests at a time (limits.requests): try again",
-                ),
-            );
-            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            return answer;
-        };
         if matches!(path, "/v1/sign" | "/v1/sign-csv")
             && let Some(refused) = self.access.refuses(entry, request.headers())
         {
@@ -168,10 +157,20 @@ impl App {
             Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n"),
         };
         if self.is_quick(path) {
-            let answer = self.work(path, None, &octets);
-            drop(permit);
-            return answer;
+            return self.work(path, None, &octets);
         }
+        // Only now: a slow body would hold it, and what is quick must not wait for downloads.
+        let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
+            let mut answer = api::failed(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &Error::new(
+                    Code::Generic,
+                    "too many requests wait for downloads or files (limits.requests): try again",
+                ),
+            );
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            return answer;
+        };
         let app = Arc::clone(self);
         let runtime = self.blocking.clone().unwrap_or_else(Handle::current);
         let work = blocking(runtime, permit, move || app.work(path, file.as_deref(), &octets));

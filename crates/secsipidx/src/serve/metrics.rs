@@ -39,7 +39,7 @@ impl Metrics {
         self.refused_connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The text; `busy` requests are at work.
+    /// The text; `busy` requests hold a place of limits.requests.
     pub fn render(&self, busy: usize) -> String {
         let mut out = String::new();
         let head = |out: &mut String, name: &str, kind: &str, help: &str| {
@@ -70,7 +70,7 @@ impl Metrics {
                 "Connections closed because there were too many.",
                 self.refused_connections.load(Ordering::Relaxed),
             ),
-            ("requests_busy", "gauge", "Requests at work.", busy as u64),
+            ("requests_busy", "gauge", "Requests at work that may wait.", busy as u64),
         ] {
             head(&mut out, name, kind, help);
             let _ = writeln!(out, "secsipidx_{name} {value}");

@@ -14,7 +14,8 @@ const DEFAULT_HEADER_TIMEOUT: u64 = 5;
 const DEFAULT_REQUEST_TIMEOUT: u64 = 10;
 /// Connections at a time; each takes about 10 KiB.
 const DEFAULT_CONNECTIONS: usize = 1024;
-/// Requests at a time, whether they work or wait for a thread; more are answered 503.
+/// Requests at a time that may wait for a download or a file, with a thread or without one yet; more
+/// are answered 503.
 const DEFAULT_REQUESTS: usize = 256;
 /// Threads for what may block: downloads mostly, which wait and take no CPU.
 const DEFAULT_THREADS: usize = 64;
@@ -91,7 +92,7 @@ pub struct Limits {
     pub request_timeout: u64,
     /// Connections at a time.
     pub connections: usize,
-    /// Requests at a time.
+    /// Requests at a time that may wait for a download or a file.
     pub requests: usize,
     /// Threads that may block.
     pub threads: usize,
