@@ -104,3 +104,32 @@ fn strangers_have_public_addresses_asked_and_no_others() {
     let (code, reason) = checked(&service, &by_name);
     assert!(code == -401 && reason.contains("x5u_permit does not name its host"), "{reason}");
 }
+
+#[test]
+fn all_downloads_of_a_request_share_its_time() {
+    let folder = Folder::lab();
+    let config =
+        "[http]\nlisten = \"127.0.0.1:0\"\n[limits]\nrequest_timeout = 25\n[check]\ntimeout = 1\n";
+    let service = Service::start(&folder, config);
+    let silent = Silent::new();
+    let identity = sign(&folder, &silent.1);
+    // What is the same is looked at once.
+    let identities: Vec<_> = (0..10).map(|n| format!("{identity};n={n}")).collect();
+    let message: String = identities.iter().map(|one| format!("Identity: {one}\r\n")).collect();
+    let body = serde_json::json!({"text": message}).to_string();
+    let shown = service.post("/v1/inspect", &body).json();
+    let reasons: Vec<_> = shown["identities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["verdict"]["reason"].as_str().unwrap())
+        .collect();
+    assert!(reasons[0].contains("no answer in 1 s"), "{reasons:?}");
+    assert!(reasons.iter().skip(1).all(|why| why.contains("no time left")), "{reasons:?}");
+    assert_eq!((reasons.len(), silent.asked()), (10, 1));
+
+    let body = serde_json::json!({"identities": identities}).to_string();
+    let report = service.post("/v1/verify", &body).json();
+    assert!(report["reason"].as_str().unwrap().contains("no time left"), "{report}");
+    assert_eq!(silent.asked(), 1);
+}

@@ -2,7 +2,7 @@
 
 use super::access::{Access, Entry};
 use super::api;
-use super::downloads::Downloads;
+use super::downloads::{self, Downloads};
 use super::metrics::Metrics;
 use super::openapi;
 use super::page;
@@ -40,6 +40,8 @@ pub struct App {
     /// checked.
     blocking: Option<Handle>,
     draining: AtomicBool,
+    /// For as long as this a request may begin downloads.
+    download_time: Duration,
     /// Whether checking never downloads: its key is a file.
     local_key: bool,
 }
@@ -76,6 +78,7 @@ impl App {
             requests: Arc::new(Semaphore::new(settings.limits.requests)),
             blocking: Handle::try_current().ok(),
             draining: AtomicBool::new(false),
+            download_time: Duration::from_secs(config.timeout.into()),
             local_key: !key.is_empty()
                 && !key.starts_with("http://")
                 && !key.starts_with("https://"),
@@ -173,7 +176,12 @@ impl App {
         };
         let app = Arc::clone(self);
         let runtime = self.blocking.clone().unwrap_or_else(Handle::current);
-        let work = blocking(runtime, permit, move || app.work(path, file.as_deref(), &octets));
+        let work = blocking(runtime, permit, move || {
+            // After the 504 nobody waits for it.
+            let until = Instant::now() + app.download_time;
+            downloads::begin_until(until.min(deadline.into_std()));
+            app.work(path, file.as_deref(), &octets)
+        });
         match tokio::time::timeout_at(deadline, work).await {
             Ok(answer) => answer,
             Err(_) => {

@@ -1,10 +1,22 @@
 //! Downloads on behalf of callers.
 
-use std::net::IpAddr;
+use std::cell::Cell;
+use std::time::Instant;
 use stir::fetch::parse_url;
 use stir::{Code, Config, Error, Fetch, Fetched, HttpFetcher, Policy, Result, X5uRules};
 
-/// Asks no address that the rules refuse.
+thread_local! {
+    /// Until when the request that this thread works for may begin a download.
+    static UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// What this thread works for from now on begins no download after that: each alone may take all
+/// of its time, and a request may name ten.
+pub fn begin_until(time: Instant) {
+    UNTIL.set(Some(time));
+}
+
+/// Asks no address that the rules refuse, and nobody when a request's time is over.
 pub struct Downloads {
     rules: X5uRules,
     http: HttpFetcher,
@@ -28,15 +40,22 @@ impl Downloads {
 
 impl Fetch for Downloads {
     fn fetch(&self, url: &str) -> Result<Fetched> {
+        let refused = |code, why: &str| {
+            let message = format!("x5u \"{}\" is not fetched: {why}", url.escape_debug());
+            Err(Error::new(code, message))
+        };
         let parsed = parse_url(url)?;
         // The addresses of a name are judged where it is resolved: by the client.
         let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        match host.parse::<IpAddr>().ok().and_then(|address| self.rules.refuses(address)) {
-            Some(why) => Err(Error::new(
-                Code::HttpUrl,
-                format!("x5u \"{}\" is not fetched: {why}", url.escape_debug()),
-            )),
-            None => self.http.fetch(url),
+        if let Some(why) = host.parse().ok().and_then(|address| self.rules.refuses(address)) {
+            return refused(Code::HttpUrl, &why);
         }
+        if UNTIL.get().is_some_and(|until| Instant::now() > until) {
+            return refused(
+                Code::HttpGet,
+                "there is no time left (check.timeout): others of this request took it",
+            );
+        }
+        self.http.fetch(url)
     }
 }

@@ -136,7 +136,7 @@ pub struct Check {
     pub key: String,
     /// Seconds that a token may be old.
     pub expire: Option<u32>,
-    /// Seconds for a download.
+    /// Seconds for a download, and in which all downloads of a request must begin.
     pub timeout: Option<u32>,
     /// Folder for downloaded certificates.
     pub cache_dir: PathBuf,
