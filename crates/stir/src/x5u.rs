@@ -125,6 +125,9 @@ impl X5uRules {
     /// # Errors
     /// [`Code::HttpUrl`].
     pub fn check_address(&self, url: &str) -> Result<()> {
+        if !self.looks_at_addresses() {
+            return Ok(());
+        }
         let parsed = Url::parse(url).ok();
         let address = parsed.as_ref().and_then(Url::host_str).and_then(address);
         match address.and_then(|address| self.refuses(address)) {

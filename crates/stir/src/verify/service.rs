@@ -212,16 +212,9 @@ impl Verifier {
                     "P-Asserted-Identity",
                     call.asserted.iter().flat_map(|v| party::values(v)).collect(),
                 ),
-                OrigSource::From => {
-                    // Commas stand in names here.
-                    (
-                        "From",
-                        Some(call.from)
-                            .filter(|from| !from.trim().is_empty())
-                            .into_iter()
-                            .collect(),
-                    )
-                }
+                // One value, whatever commas stand in its name.
+                OrigSource::From if call.from.trim().is_empty() => ("From", Vec::new()),
+                OrigSource::From => ("From", vec![call.from]),
             };
             let mut callers = Vec::new();
             for value in values {
