@@ -149,14 +149,14 @@ fn calls_that_do_not_verify_go_on_with_the_verdict() {
     let claimed =
         Request::invite().header("X-Verstat", "TN-Validation-Passed").header("X-Attest", "A");
     assert_verdict(&verify.send(&claimed), "No-TN-Validation", "<null>");
-    way.verify.wait_for_log("No-TN-Validation, nobody signed it");
+    way.verify.wait_for_log("No-TN-Validation, the message has no Identity header (-1)");
 
     let failed = |request: Request, why: &str| {
-        assert_verdict(&verify.send(&request), "TN-Validation-Failed", "<null>");
+        assert_verdict(&verify.send(&request), "No-TN-Validation", "<null>");
         way.verify.wait_for_log(why);
     };
     let identity = way.identity();
-    failed(claimed.clone().header("Identity", "junk"), "TN-Validation-Failed, ");
+    failed(claimed.clone().header("Identity", "junk"), "(-301)");
     failed(claimed.clone().header("y", ""), "(-304)");
     let mut other = Request::invite().header("Identity", identity.as_str());
     other.from = "<sip:+12155559999@example.com>".into();
@@ -164,6 +164,9 @@ fn calls_that_do_not_verify_go_on_with_the_verdict() {
     let mut other = Request::invite().header("Identity", identity.as_str());
     other.to = "<sip:+12155559999@example.com>".into();
     failed(other, "the token is for the called 12155551213 (-1)");
+    // Its signature is bad, which says more than that nothing is known.
+    let forged = Request::invite().header("Identity", identity.replacen(";info", "A;info", 1));
+    assert_verdict(&verify.send(&forged), "TN-Validation-Failed", "<null>");
     let good = Request::invite().header("y", identity.as_str());
     assert_verdict(&verify.send(&good), "TN-Validation-Passed", "A");
 }

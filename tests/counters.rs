@@ -36,6 +36,7 @@ fn what_happens_is_counted() {
                 secsipid_check("", "");
                 secsipid_check("$var(good)", "/nonexistent");
                 secsipid_check("$var(good)", "{key}");
+                secsipid_check_identity("");
                 secsipid_build_identity("$fU", "$rU", "A", "", "{x5u}", "/nonexistent");
                 sl_send_reply("200", "OK");
             }}
@@ -57,7 +58,7 @@ fn what_happens_is_counted() {
         ("signed", 10),
         ("verified", 20),
         ("failed_403", 0),
-        ("failed_428", 10),
+        ("failed_428", 20),
         ("failed_436", 10),
         ("failed_437", 10),
         ("failed_438", 10),

@@ -162,9 +162,15 @@ fn fragment(place: &str, block: &str) {
         }
         route[BLOCK] {"#;
     let block = block.replace(load, "").replace("request_route {", head);
-    let kamailio = Kamailio::start(&Cfg::new(Module::Ours).routes(&block));
+    let start = |block: &str| Kamailio::start(&Cfg::new(Module::Ours).routes(block));
+    let own = "192.0.2.10";
+    assert!(block.contains(own), "{place}: whose calls does it sign?");
+    let kamailio = start(&block.replace(own, "127.0.0.1"));
     assert_passed(place, &kamailio.udp().send(&Request::invite()));
-    // What the script says of a call that nobody signed.
+    assert_quiet(place, kamailio);
+    // What the script says of a call from outside that nobody signed.
+    let kamailio = start(&block);
+    kamailio.udp().send(&Request::invite());
     let line = kamailio.wait_for_log("<script>: ");
     assert!(line.contains("no Identity header (-1)"), "{place}: {line}");
     assert_quiet(place, kamailio);

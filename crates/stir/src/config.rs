@@ -109,11 +109,22 @@ impl Config {
         })
     }
 
+    /// What is checked of certificates: `trust_anchors` and `crl` ask for what they name, and for
+    /// the validity of the signer's certificate, whatever `cert_verify` says.
+    pub(crate) fn checked(&self) -> CertVerify {
+        let mut bits = self.cert_verify;
+        if !self.trust_anchors.as_os_str().is_empty() {
+            bits = bits.with(CertVerify::CUSTOM_CA | CertVerify::TIME);
+        }
+        if !self.crl.as_os_str().is_empty() {
+            bits = bits.with(CertVerify::CRL);
+        }
+        bits
+    }
+
     /// Whether certificates must lead to anchors that the settings name.
     fn has_anchors(&self) -> bool {
-        !self.trust_anchors.as_os_str().is_empty()
-            || (self.cert_verify.has(CertVerify::CUSTOM_CA)
-                && !self.cert_verify.has(CertVerify::TIME_ONLY))
+        self.checks_chains() && self.checked().has(CertVerify::CUSTOM_CA)
     }
 
     /// Which URLs and addresses certificates are fetched from.
@@ -217,9 +228,8 @@ impl Config {
 
     /// Whether certificates are checked against any trust anchor.
     pub fn checks_chains(&self) -> bool {
-        let bits = self.cert_verify.bits();
-        !self.trust_anchors.as_os_str().is_empty()
-            || (bits & CertVerify::TIME_ONLY == 0 && bits & !CertVerify::TIME != 0)
+        let bits = self.checked();
+        bits.bits() != 0 && !bits.has(CertVerify::TIME_ONLY)
     }
 }
 

@@ -64,22 +64,18 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// As the settings say. Reads nothing. `trust_anchors` and `crl` ask for what they name, and
-    /// for the validity of the signer's certificate, whatever the bits say.
+    /// As the settings say. Reads nothing.
     pub fn new(config: &Config) -> Self {
-        let mut bits = config.cert_verify;
         let (mut anchors, mut crls) = ((&CA_FILE, &config.ca_file), (&CRL_FILE, &config.crl_file));
         if !config.trust_anchors.as_os_str().is_empty() {
             anchors = (&TRUST_ANCHORS, &config.trust_anchors);
-            bits = bits.with(CertVerify::CUSTOM_CA | CertVerify::TIME);
         }
         if !config.crl.as_os_str().is_empty() {
             crls = (&CRL, &config.crl);
-            bits = bits.with(CertVerify::CRL);
         }
         let key = config.trust_anchors_key.clone();
         Self {
-            bits,
+            bits: config.checked(),
             anchors: Watched::new(anchors.0, anchors.1, move |text| read_anchors(text, &key)),
             intermediates: Watched::new(&INTER_FILE, &config.inter_file, read_intermediates),
             crls: Watched::new(crls.0, crls.1, crl::read_file),

@@ -2,7 +2,7 @@
 
 use crate::authority;
 use crate::cert::Certificate;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::identity::Identity;
 use crate::key::Credential;
 use crate::outcome::{Response, Step, Verstat};
@@ -65,19 +65,25 @@ impl Report {
 
     /// What failed.
     pub fn step(&self) -> Option<Step> {
-        self.result.as_ref().err().map(|error| error.code().step())
+        self.cause().map(Code::step)
     }
 
     /// What the caller would be answered.
     pub fn response(&self) -> Option<Response> {
-        self.result.as_ref().err().map(|error| error.code().response())
+        self.cause().map(Code::response)
     }
 
     /// What the called may be told of the call.
     pub fn verstat(&self) -> Verstat {
-        match &self.result {
-            Ok(()) => Verstat::Passed,
-            Err(error) => error.code().verstat(),
+        self.cause().map_or(Verstat::Passed, Code::verstat)
+    }
+
+    /// Which failure it was. For a message without any header field policy compat has the stock
+    /// module's -1, which says nothing else.
+    fn cause(&self) -> Option<Code> {
+        match self.result.as_ref().err()?.code() {
+            Code::Generic if self.token.is_empty() => Some(Code::IdentityEmpty),
+            code => Some(code),
         }
     }
 

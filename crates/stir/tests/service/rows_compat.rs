@@ -5,14 +5,8 @@ use super::world::{Anchors, Token, World};
 use crate::pki::{self, NOW};
 use stir::Policy;
 
-/// The stock module's codes where it has no verdict of its own.
-const NOTHING: Refused = Refused {
-    code: -1,
-    response: 500,
-    phrase: "Server Internal Error",
-    verstat: "No-TN-Validation",
-    step: "internal",
-};
+/// The stock module's code for a message without a header field.
+const NOTHING: Refused = Refused { code: -1, ..NO_IDENTITY };
 
 fn compat() -> World {
     let mut world = World { anchors: Anchors::None, ..World::plain() };
