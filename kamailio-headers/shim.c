@@ -115,7 +115,12 @@ int ks_suspend(struct sip_msg *msg, unsigned int *index, unsigned int *label)
 
 void ks_unsuspend(unsigned int index, unsigned int label)
 {
+	struct cell *transaction = tm.t_gett();
+
 	tm.t_cancel_suspend(index, label);
+	/* 5.6 leaves this, and then drops every reply to the transaction. */
+	if(transaction != NULL && transaction != T_UNDEFINED)
+		transaction->flags &= ~T_ASYNC_SUSPENDED;
 }
 
 int ks_resume(unsigned int index, unsigned int label, char *route)

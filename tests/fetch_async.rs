@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 use support::fetching::signed;
 use support::{Answer, Cfg, Http, Kamailio, Lab, Module, Reply, Request, UdpCall, wait_for};
@@ -183,6 +184,60 @@ fn kamailio_stops_while_calls_wait() {
     let log = world.kamailio.stop();
     assert!(begun.elapsed() < 5 * SOON, "it took {:?}", begun.elapsed());
     assert!(!log.contains("CRITICAL") && !log.contains("BUG"), "{log}");
+}
+
+/// With no room for another call that waits, the next one goes on at once, and as any other.
+#[test]
+fn a_call_that_can_not_be_handed_over_goes_on_and_gets_its_replies() {
+    let uas = UdpSocket::bind("127.0.0.1:0").unwrap();
+    uas.set_nonblocking(true).unwrap();
+    let routes = format!(
+        r#"
+        request_route {{
+            if (is_method("OPTIONS")) {{ sl_send_reply("200", "OK"); exit; }}
+            secsipid_fetch_async("CHECKED");
+            $du = "sip:127.0.0.1:{}";
+            t_relay();
+        }}
+        route[CHECKED] {{
+            append_to_reply("X-Pid: $pp\r\n");
+            send_reply("486", "Busy Here");
+        }}
+        "#,
+        uas.local_addr().unwrap().port()
+    );
+    let cfg = Cfg::new(Module::Ours).tm().param("timeout", 3).routes(&routes);
+    let mut world = World { lab: Lab::new(), http: Http::start(), kamailio: Kamailio::start(&cfg) };
+    let processes = world.kamailio.processes();
+    let reply = world.send(&world.invite("/gone.pem", |_| Answer::Status(404)));
+    let async_worker = u32::try_from(reply.number("X-Pid")).unwrap();
+    support::signal(async_worker, "STOP");
+    let request = world.invite("/silent.pem", |_| Answer::Silent);
+    let mut waiting = Vec::new();
+    let call = loop {
+        let call = UdpCall::new(world.kamailio.port, request.clone());
+        call.send("INVITE");
+        assert_eq!(call.next(TIMEOUT).expect("100").status, 100, "call {}", waiting.len());
+        // The only worker is done with it then.
+        assert_eq!(world.send(&Request::options()).status, 200);
+        let mut buffer = vec![0; 65_536];
+        if let Ok((len, from)) = uas.recv_from(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+            let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
+            let head = text.lines().filter(|line| copied.iter().any(|name| line.starts_with(name)));
+            let head: String = head.map(|line| format!("{line}\r\n")).collect();
+            let answer = format!("SIP/2.0 200 OK\r\n{head}Content-Length: 0\r\n\r\n");
+            uas.send_to(answer.as_bytes(), from).unwrap();
+            break call;
+        }
+        waiting.push(call);
+        assert!(waiting.len() < 5000, "there is always room");
+    };
+    let reply = call.next(TIMEOUT);
+    support::signal(async_worker, "CONT");
+    assert_eq!(reply.expect("what the callee says").status, 200);
+    world.kamailio.wait_for_log("too many calls wait already");
+    world.kamailio.assert_alive(&processes);
 }
 
 /// 2 workers, 1,000 calls, each of which waits two seconds for its certificate: 50 certificates of
