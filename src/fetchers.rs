@@ -1,10 +1,11 @@
-//! What a process asks the fetchers.
+//! Where a process has certificates from: the fetchers, or its own downloads.
 
 use crate::state::guarded;
 use fetcher::{Address, RemoteFetcher};
+use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use stir::{Code, Fetch, Fetched, Result};
+use stir::{Code, Error, Fetch, Fetched, HttpFetcher, Result};
 
 /// Time for what a fetcher has at hand: one that runs needs a thousandth of it.
 const PEEK: Duration = Duration::from_millis(100);
@@ -25,8 +26,22 @@ pub(crate) struct Fetchers {
     slow: Mutex<Option<Instant>>,
 }
 
-/// For the verifier: what was brought, else what the fetchers answer.
-pub(crate) struct ByFetchers(pub(crate) Arc<Fetchers>);
+/// For the verifier: what the fetchers have brought or answer, or the process's own downloads; all of
+/// it within the time that [`start_clock`] gave.
+pub(crate) enum Source {
+    Fetchers(Arc<Fetchers>),
+    Own(Box<HttpFetcher>),
+}
+
+thread_local! {
+    /// When the check at hand has to be over.
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// From now on all fetches together may take so long: a message names ten hosts at its sender's will.
+pub(crate) fn start_clock(limit: Duration) {
+    DEADLINE.set(Some(Instant::now() + limit));
+}
 
 impl Fetchers {
     pub(crate) fn new(addresses: impl IntoIterator<Item = Address>, timeout: Duration) -> Self {
@@ -77,8 +92,22 @@ impl Fetchers {
     }
 }
 
-impl Fetch for ByFetchers {
+impl Fetch for Source {
     fn fetch(&self, url: &str) -> Result<Fetched> {
-        self.0.brought(url).unwrap_or_else(|| self.0.remote.fetch(url))
+        if let Self::Fetchers(fetchers) = self
+            && let Some(brought) = fetchers.brought(url)
+        {
+            return brought;
+        }
+        let now = Instant::now();
+        let left = DEADLINE.get().unwrap_or(now).saturating_duration_since(now);
+        if left.is_zero() {
+            let why = "is not fetched: others of this call took all the time (timeout)";
+            return Err(Error::new(Code::HttpGet, format!("\"{url}\" {why}")));
+        }
+        match self {
+            Self::Fetchers(fetchers) => fetchers.remote.fetch_within(url, left),
+            Self::Own(downloads) => downloads.fetch_within(url, left),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The settings, and what a process signs and verifies with.
 
-use crate::fetchers::{ByFetchers, Fetchers};
+use crate::fetchers::{Fetchers, Source, start_clock};
 use crate::kamailio::shared;
 use crate::shared::{Forget, Seen, digest};
 use fetcher::{Address, Handover, Inbox, Shutdown, Waiting};
@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use stir::{Config, Error, Policy, Reason, Report, Signer, SystemClock, Verifier};
+use stir::{Config, Error, HttpFetcher, Policy, Reason, Report, Signer, SystemClock, Verifier};
 
 /// All settings of the module.
 #[derive(Clone)]
@@ -95,15 +95,16 @@ struct Ready {
 
 impl Ready {
     fn new(settings: Settings, handover: Option<Handover>) -> Self {
-        let (verifier, fetchers) = if settings.fetchers == 0 {
-            (Verifier::new(&settings.core), None)
+        let mut core = settings.core.clone();
+        let (source, fetchers) = if settings.fetchers == 0 {
+            (Source::Own(Box::new(HttpFetcher::new(&core))), None)
         } else {
             let fetchers = Arc::new(Fetchers::new(settings.addresses(), settings.timeout()));
             // The folder is the fetchers' then.
-            let core = Config { cache_dir: PathBuf::new(), ..settings.core.clone() };
-            let by = Box::new(ByFetchers(Arc::clone(&fetchers)));
-            (Verifier::with(&core, Arc::new(SystemClock), by), Some(fetchers))
+            core.cache_dir = PathBuf::new();
+            (Source::Fetchers(Arc::clone(&fetchers)), Some(fetchers))
         };
+        let verifier = Verifier::with(&core, Arc::new(SystemClock), Box::new(source));
         let (signer, seen) = (Signer::new(&settings.core), Seen::default());
         Self { signer, verifier, fetchers, handover, seen, settings }
     }
@@ -243,9 +244,11 @@ pub(crate) fn signer() -> &'static Signer {
     &ready().signer
 }
 
-/// Verifies with the process's certificates, less those that an operator had forgotten meanwhile.
+/// Verifies with the process's certificates, less those that an operator had forgotten meanwhile. For
+/// one check: what it fetches may take `timeout` in all, from now on.
 pub(crate) fn verifier() -> &'static Verifier {
-    let Ready { verifier, seen, .. } = ready();
+    let Ready { verifier, seen, settings, .. } = ready();
+    start_clock(settings.timeout());
     if let Some(shared) = shared() {
         match shared.to_forget(seen) {
             None => {}

@@ -4,9 +4,10 @@
 
 mod support;
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use support::fetching::{self, signed};
-use support::{Answer, Cfg, Http, Kamailio, Lab, Request, wait_for};
+use support::{Answer, Cfg, Http, Kamailio, Lab, Module, Request, Site, wait_for};
 
 fn cfg() -> Cfg {
     fetching::cfg(fetching::blocking)
@@ -91,6 +92,36 @@ fn a_host_that_never_answers_holds_up_nobody_for_long() {
     let asked = dead.count("/cert.pem");
     assert!(asked < 20, "the dead host was asked {asked} times for {} calls", CALLS / 50);
     kamailio.assert_alive(&processes);
+}
+
+/// However many silent hosts a message names, the worker waits `timeout` once.
+#[test]
+fn many_silent_hosts_in_one_call_cost_the_time_of_one() {
+    let timeout = Duration::from_secs(2);
+    let site = Site::new();
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let hosts: Vec<_> = (50..53)
+        .map(|n| TcpListener::bind((format!("127.{n}.{high}.{low}"), 8443)).unwrap())
+        .collect();
+    let request = hosts.iter().fold(Request::invite(), |request, host| {
+        let x5u = format!("https://{}/cert.pem", host.local_addr().unwrap());
+        request.header("Identity", site.signed_ago("12155551212", "12155551213", &x5u, 0))
+    });
+    for (policy, fetchers) in [("shaken", 1), ("shaken", 0), ("compat", 1), ("compat", 0)] {
+        let cfg = site.params(fetching::blocking(Cfg::new(Module::Ours)).param("timeout", 2));
+        let cfg = cfg.param("policy", policy).param("fetchers", fetchers);
+        let mut kamailio = Kamailio::start(&cfg);
+        let processes = kamailio.processes();
+        let begun = Instant::now();
+        let reply = kamailio.udp().send(&request);
+        let took = begun.elapsed();
+        assert_eq!(reply.number("X-Code"), -402, "{policy}, {fetchers} fetchers: {reply:?}");
+        assert!(took > timeout / 2 && took < timeout * 3 / 2, "{policy}, {fetchers}: {took:?}");
+        // The time is each call's own.
+        let good = Request::invite().header("Identity", site.signed("12155551212", "12155551213"));
+        assert_eq!(kamailio.udp().send(&good).number("X-Code"), 1, "{policy}, {fetchers}");
+        kamailio.assert_alive(&processes);
+    }
 }
 
 #[test]

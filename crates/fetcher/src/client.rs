@@ -66,6 +66,14 @@ impl RemoteFetcher {
         }
     }
 
+    /// The certificate at a URL, within `limit`.
+    ///
+    /// # Errors
+    /// As [`Fetch::fetch`].
+    pub fn fetch_within(&self, url: &str, limit: Duration) -> Result<Fetched> {
+        fetched(self.of(url)?.exchange(&get(url, limit), limit)?)
+    }
+
     /// Has a URL fetched, and does not wait for it.
     ///
     /// # Errors
@@ -181,7 +189,7 @@ pub(crate) fn failed(address: &Address, error: &io::Error, limit: Duration) -> E
 
 impl Fetch for RemoteFetcher {
     fn fetch(&self, url: &str) -> Result<Fetched> {
-        fetched(self.of(url)?.exchange(&get(url, self.timeout), self.timeout)?)
+        self.fetch_within(url, self.timeout)
     }
 }
 

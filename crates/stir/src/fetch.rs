@@ -72,13 +72,22 @@ impl HttpFetcher {
 
 impl Fetch for HttpFetcher {
     fn fetch(&self, url: &str) -> Result<Fetched> {
+        self.fetch_within(url, Duration::from_secs(self.config.timeout.into()))
+    }
+}
+
+impl HttpFetcher {
+    /// The same within `limit`.
+    ///
+    /// # Errors
+    /// As [`Fetch::fetch`].
+    pub fn fetch_within(&self, url: &str, limit: Duration) -> Result<Fetched> {
         let parsed = parse_url(url)?;
         let client = self.client()?;
-        let limit = Duration::from_secs(self.config.timeout.into());
         let deadline = Instant::now() + limit;
         let response = client.get(parsed).timeout(limit).send().map_err(|e| {
             let why = if e.is_timeout() {
-                format!("no answer in {} s", self.config.timeout)
+                format!("no answer in {:.1} s", limit.as_secs_f32())
             } else {
                 reasons(&e)
             };
