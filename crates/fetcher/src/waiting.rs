@@ -4,9 +4,10 @@
 use crate::address::Address;
 use crate::channel::Channel;
 use crate::client::spread;
-use crate::service::busy;
+use crate::service::{busy, failed};
 use crate::settings::{limits, wrong};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::io;
@@ -61,12 +62,12 @@ impl Handover {
         Ok((Self(workers), Inbox(inbox)))
     }
 
-    /// Hands a call over.
+    /// Hands a call over. From now on its time runs.
     ///
     /// # Errors
     /// No room in time, nobody at the other end, or more than fits into a message.
     pub fn send(&self, call: &Suspended) -> io::Result<()> {
-        let message = serde_json::to_vec(call)?;
+        let message = serde_json::to_vec(&(monotonic()?, call))?;
         if message.len() > MAX_MESSAGE {
             return Err(io::Error::other(format!("a message of {} octets", message.len())));
         }
@@ -95,7 +96,7 @@ struct Room {
 
 impl Waiting {
     /// Takes calls in, asks the services at these addresses (in the order that every process has),
-    /// and gives each request this time. Starts no thread.
+    /// and gives each call this time from when it was handed over. Starts no thread.
     ///
     /// # Errors
     /// What the system has none left of.
@@ -127,8 +128,17 @@ impl Iterator for Waiting {
 
     /// The next call that is to go on; `None` if no more can come.
     fn next(&mut self) -> Option<Resumed> {
-        self.tasks.block_on(&self.runtime, self.resumed.recv())
+        self.tasks.block_on(&self.runtime, async {
+            // Where calls are ready one after the other, others are taken in and answered all the same.
+            tokio::task::yield_now().await;
+            self.resumed.recv().await
+        })
     }
+}
+
+/// A clock that is the same in every process.
+fn monotonic() -> io::Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
 }
 
 async fn take_in(inbox: tokio::net::UnixDatagram, room: Rc<Room>) {
@@ -144,27 +154,29 @@ async fn take_in(inbox: tokio::net::UnixDatagram, room: Rc<Room>) {
             }
         };
         match serde_json::from_slice(message) {
-            Ok(call) => room.take(call),
+            Ok((since, call)) => room.take(since, call),
             Err(e) => log::error!("a call was handed over in a form that is unknown: {e}"),
         }
     }
 }
 
 impl Room {
-    fn take(self: &Rc<Self>, call: Suspended) {
+    fn take(self: &Rc<Self>, since: Duration, call: Suspended) {
         let room = Rc::clone(self);
         if self.calls.get() >= limits::MAX_WAITING {
             let results = call.urls.iter().map(|url| (url.clone(), Err(busy(url)))).collect();
             return self.go_on(Resumed { call, results });
         }
         self.calls.set(self.calls.get() + 1);
+        let waited = monotonic().map_or(Duration::ZERO, |now| now.saturating_sub(since));
+        let left = self.timeout.saturating_sub(waited);
         spawn_local(async move {
             let asked: Vec<_> = call
                 .urls
                 .iter()
                 .map(|url| {
                     let (room, url) = (Rc::clone(&room), url.clone());
-                    spawn_local(async move { room.fetch(&url).await })
+                    spawn_local(async move { room.fetch(&url, left).await })
                 })
                 .collect();
             let mut results = Vec::with_capacity(asked.len());
@@ -177,8 +189,12 @@ impl Room {
         });
     }
 
-    async fn fetch(&self, url: &str) -> Result<Fetched, Error> {
-        spread(url, &self.services)?.fetch(url, self.timeout).await
+    async fn fetch(&self, url: &str, left: Duration) -> Result<Fetched, Error> {
+        let service = spread(url, &self.services)?;
+        if left.is_zero() {
+            return Err(failed(url, "is not fetched: its call was taken up too late"));
+        }
+        service.fetch(url, left).await
     }
 
     fn go_on(&self, call: Resumed) {

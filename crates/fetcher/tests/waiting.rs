@@ -110,6 +110,35 @@ fn a_service_that_hangs_or_is_gone_holds_up_no_call_for_longer_than_its_time() {
     assert_eq!(ask(5).0, [0], "on a new one");
 }
 
+/// Calls that are ready, and gone on with one after the other, hold up none that come in.
+#[test]
+fn calls_are_taken_in_while_others_are_ready() {
+    let (handover, inbox) = Handover::pair(LIMIT).unwrap();
+    let mut waiting = Waiting::new(inbox, [], SECOND).unwrap();
+    (0..100).for_each(|n| handover.send(&call(n, &["https://h/"])).expect("room"));
+    waiting.next().expect("the first");
+    let sent = (100..).find(|n| handover.send(&call(*n, &["https://h/"])).is_err()).unwrap();
+    (0..20).for_each(|_| drop(waiting.next().expect("another")));
+    handover.send(&call(sent, &["https://h/"])).expect("room again");
+}
+
+#[test]
+fn a_calls_time_begins_when_it_is_handed_over() {
+    let http = Http::start();
+    let silent = http.on("/silent.pem", Answer::Silent);
+    let service = Service::start(&[]);
+    let (handover, mut waiting) = waiting(&[&service], SECOND);
+    handover.send(&call(1, &[&silent])).expect("room");
+    // Its time passes while nobody takes it.
+    std::thread::sleep(SECOND);
+    let begun = Instant::now();
+    let resumed = waiting.next().expect("it comes back");
+    assert!(begun.elapsed() < SECOND / 2, "{:?}", begun.elapsed());
+    let why = resumed.results[0].1.as_ref().unwrap_err();
+    assert_eq!(why.code().value(), -402);
+    assert!(why.message().contains("taken up too late"), "{why}");
+}
+
 #[test]
 fn who_hands_over_more_than_is_taken_is_told() {
     let (handover, inbox) = Handover::pair(LIMIT).unwrap();
