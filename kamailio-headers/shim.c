@@ -92,8 +92,10 @@ int ks_has_route(char *route)
 
 int ks_can_wait(struct sip_msg *msg)
 {
-	return msg->first_line.type == SIP_REQUEST
-		   && !(msg->REQ_METHOD & (METHOD_ACK | METHOD_CANCEL));
+	if(msg->first_line.type != SIP_REQUEST
+			|| (msg->REQ_METHOD & (METHOD_ACK | METHOD_CANCEL)))
+		return 0;
+	return (get_route_type() & ~KS_WAITING_ROUTES) ? -1 : 1;
 }
 
 int ks_suspend(struct sip_msg *msg, unsigned int *index, unsigned int *label)

@@ -4,6 +4,7 @@
 #define SECSIPID_SHIM_H
 
 #include "core/counters.h"
+#include "core/route.h"
 #include "core/sr_module.h"
 #include "core/parser/msg_parser.h"
 
@@ -29,7 +30,10 @@ int ks_load_tm(void);
 /* Whether the script has such a route; with a KEMI script nobody knows. */
 int ks_has_route(char *route);
 
-/* Whether it is a request that can wait: an ACK can't, nor a CANCEL. */
+/* Where a request can be suspended: elsewhere its transaction is in use. */
+#define KS_WAITING_ROUTES (REQUEST_ROUTE | FAILURE_ROUTE)
+
+/* Whether it is a request that can wait: an ACK can't, nor a CANCEL. Negative where none can. */
 int ks_can_wait(struct sip_msg *msg);
 
 /* Suspends a request in its transaction, which is made where there is none. 1: suspended; 0: nothing

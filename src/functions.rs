@@ -144,13 +144,14 @@ pub(crate) fn set_verstat(message: &Message) -> Outcome {
 /// Has the certificates fetched that checking this message needs, and the message wait for them
 /// outside of any process, to go on in a route; at once if they are at hand.
 pub(crate) fn fetch_async(message: &Message, route: &str) -> Outcome {
-    if !message.can_wait() {
-        return Outcome::Done;
-    }
-    match message.call().and_then(|call| wait_for_certificates(message, &call, route)) {
-        Ok(outcome) => outcome,
-        Err(error) => failed("not suspended, checking it may wait", error),
-    }
+    let outcome = message.can_wait().and_then(|can| {
+        if can {
+            wait_for_certificates(message, &message.call()?, route)
+        } else {
+            Ok(Outcome::Done)
+        }
+    });
+    outcome.unwrap_or_else(|error| failed("not suspended, checking it may wait", error))
 }
 
 fn wait_for_certificates(

@@ -186,6 +186,19 @@ fn kamailio_stops_while_calls_wait() {
     assert!(!log.contains("CRITICAL") && !log.contains("BUG"), "{log}");
 }
 
+/// The request at a called party, if there is one; it is answered with 200.
+fn take_call(uas: &UdpSocket) -> Option<String> {
+    let mut buffer = vec![0; 65_536];
+    let (len, from) = uas.recv_from(&mut buffer).ok()?;
+    let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+    let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
+    let head = text.lines().filter(|line| copied.iter().any(|name| line.starts_with(name)));
+    let head: String = head.map(|line| format!("{line}\r\n")).collect();
+    let answer = format!("SIP/2.0 200 OK\r\n{head}Content-Length: 0\r\n\r\n");
+    uas.send_to(answer.as_bytes(), from).unwrap();
+    Some(text)
+}
+
 /// With no room for another call that waits, the next one goes on at once, and as any other.
 #[test]
 fn a_call_that_can_not_be_handed_over_goes_on_and_gets_its_replies() {
@@ -220,14 +233,7 @@ fn a_call_that_can_not_be_handed_over_goes_on_and_gets_its_replies() {
         assert_eq!(call.next(TIMEOUT).expect("100").status, 100, "call {}", waiting.len());
         // The only worker is done with it then.
         assert_eq!(world.send(&Request::options()).status, 200);
-        let mut buffer = vec![0; 65_536];
-        if let Ok((len, from)) = uas.recv_from(&mut buffer) {
-            let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
-            let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
-            let head = text.lines().filter(|line| copied.iter().any(|name| line.starts_with(name)));
-            let head: String = head.map(|line| format!("{line}\r\n")).collect();
-            let answer = format!("SIP/2.0 200 OK\r\n{head}Content-Length: 0\r\n\r\n");
-            uas.send_to(answer.as_bytes(), from).unwrap();
+        if take_call(&uas).is_some() {
             break call;
         }
         waiting.push(call);
@@ -344,6 +350,71 @@ fn kemi_scripts_go_on_in_a_function() {
         }
         world.kamailio.assert_alive(&processes);
     }
+}
+
+const BRANCH: &str = r#"
+request_route {
+    if (is_method("OPTIONS")) { sl_send_reply("200", "OK"); exit; }
+    t_on_branch("OUT");
+    $du = "sip:127.0.0.1:PORT";
+    t_relay();
+}
+branch_route[OUT] { route(WAIT); }
+route[WAIT] {
+    $var(fetched) = secsipid_fetch_async("CHECKED");
+    append_hf("X-Fetched: $var(fetched)\r\n");
+}
+route[CHECKED] { exit; }
+"#;
+
+const LUA_BRANCH: &str = r#"
+function ksr_request_route()
+    if KSR.is_method("OPTIONS") then KSR.sl.sl_send_reply(200, "OK") return end
+    KSR.tm.t_on_branch("ksr_out")
+    KSR.pv.sets("$du", "sip:127.0.0.1:PORT")
+    KSR.tm.t_relay()
+end
+function ksr_out()
+    KSR.hdr.append("X-Fetched: " .. KSR.secsipid.secsipid_fetch_async("ksr_checked") .. "\r\n")
+end
+"#;
+
+/// In a branch there is nothing to wait with: the call goes on, and the script is told.
+#[test]
+fn a_branch_can_not_wait() {
+    let uas = UdpSocket::bind("127.0.0.1:0").unwrap();
+    uas.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let port = uas.local_addr().unwrap().port().to_string();
+    let folder = support::Folder::new();
+    let script = folder.write("stir.lua", LUA_BRANCH.replace("PORT", &port));
+    let lua = Cfg::new(Module::Ours).tm().load("app_lua");
+    let lua = lua.line(&format!("modparam(\"app_lua\", \"load\", \"{script}\")"));
+    let native = Cfg::new(Module::Ours).tm().routes(&BRANCH.replace("PORT", &port));
+    for cfg in [native, lua.routes("cfgengine \"lua\"\n")] {
+        let mut world =
+            World { lab: Lab::new(), http: Http::start(), kamailio: Kamailio::start(&cfg) };
+        let processes = world.kamailio.processes();
+        let request = world.invite("/silent.pem", |_| Answer::Silent);
+        let call = UdpCall::new(world.kamailio.port, request);
+        call.send("INVITE");
+        let arrived = take_call(&uas).expect("the call");
+        assert!(arrived.contains("X-Fetched: -1\r\n"), "{arrived}");
+        assert_eq!(call.last("INVITE").status, 200);
+        world.kamailio.wait_for_log("works in request_route and failure_route");
+        world.kamailio.assert_alive(&processes);
+    }
+}
+
+#[test]
+fn where_it_is_of_no_use_is_said_at_start() {
+    for block in ["branch_route[X]", "onsend_route", "reply_route", "onreply_route[X]"] {
+        let routes = format!("{ROUTES}\n{block} {{ secsipid_fetch_async(\"CHECKED\"); }}\n");
+        let log = Kamailio::refused(&Cfg::new(Module::Ours).tm().routes(&routes));
+        assert!(log.contains("Command cannot be used in the block"), "{block}: {log}");
+    }
+    let routes = format!("{ROUTES}\nfailure_route[X] {{ secsipid_fetch_async(\"CHECKED\"); }}\n");
+    let (passes, said) = Kamailio::check(&Cfg::new(Module::Ours).tm().routes(&routes));
+    assert!(passes, "{said}");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! The tables that Kamailio reads when it loads the module.
 
 use super::bindings::{
-    _str, KS_ANY_ROUTE, KS_PARAM_USE_FUNC, MODULE_INTERFACE_VER, PARAM_INT, PARAM_STR,
-    SR_KEMIP_INT, SR_KEMIP_NONE, SR_KEMIP_STR, SR_KEMIP_XVAL, cmd_export_t, cmd_function,
-    fixup_free_spve_all, fixup_free_spve_null, fixup_free_spve_pvar, fixup_free_spve_spve,
-    fixup_function, fixup_spve_all, fixup_spve_null, fixup_spve_pvar, fixup_spve_spve,
-    free_fixup_function, module_exports, param_export_t, pv_export_t, sip_msg, sr_kemi_modules_add,
-    sr_kemi_t,
+    _str, KS_ANY_ROUTE, KS_PARAM_USE_FUNC, KS_WAITING_ROUTES, MODULE_INTERFACE_VER, PARAM_INT,
+    PARAM_STR, SR_KEMIP_INT, SR_KEMIP_NONE, SR_KEMIP_STR, SR_KEMIP_XVAL, cmd_export_t,
+    cmd_function, fixup_free_spve_all, fixup_free_spve_null, fixup_free_spve_pvar,
+    fixup_free_spve_spve, fixup_function, fixup_spve_all, fixup_spve_null, fixup_spve_pvar,
+    fixup_spve_spve, free_fixup_function, module_exports, param_export_t, pv_export_t, sip_msg,
+    sr_kemi_modules_add, sr_kemi_t,
 };
 use super::guard::{self, functions};
 use super::message::Message;
@@ -180,13 +180,16 @@ static COMMANDS: Shared<[cmd_export_t; 14]> = Shared([
         Some(fixup_spve_all),
         Some(fixup_free_spve_all),
     ),
-    command(
-        c"secsipid_fetch_async",
-        Some(fetch_async),
-        1,
-        Some(transactions::fixup),
-        Some(fixup_free_spve_null),
-    ),
+    cmd_export_t {
+        flags: KS_WAITING_ROUTES,
+        ..command(
+            c"secsipid_fetch_async",
+            Some(fetch_async),
+            1,
+            Some(transactions::fixup),
+            Some(fixup_free_spve_null),
+        )
+    },
     command(c"secsipid_set_verstat", Some(set_verstat), 0, None, None),
     COMMANDS_END,
 ]);

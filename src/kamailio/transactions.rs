@@ -63,10 +63,18 @@ fn check(route: Option<&CStr>) -> Result<(), Error> {
 pub(crate) type Transaction = (u32, u32);
 
 impl Message {
-    /// Whether it is one that can wait: a request, but no ACK or CANCEL.
-    pub(crate) fn can_wait(&self) -> bool {
+    /// Whether it is one that can wait: a request, but no ACK or CANCEL. An error where none can:
+    /// Kamailio refuses the function in such a route, but not in one that is called from there.
+    pub(crate) fn can_wait(&self) -> Result<bool, Error> {
         // SAFETY: the message is NULL or the one that Kamailio called with.
-        !self.raw().is_null() && unsafe { ks_can_wait(self.raw()) } != 0
+        match if self.raw().is_null() { 0 } else { unsafe { ks_can_wait(self.raw()) } } {
+            0 => Ok(false),
+            1.. => Ok(true),
+            _ => Err(Error::new(
+                Code::Generic,
+                "secsipid_fetch_async works in request_route and failure_route, and in what they call: not in branches, replies, events and what is sent",
+            )),
+        }
     }
 
     /// Suspends its transaction, to go on in this route; `None` if nothing is left to do for it: a
