@@ -16,6 +16,8 @@ use stir::{Clock, Code, Error, Result, SystemClock};
 
 /// First line of a value in Redis; what follows is a file of `cache_dir`.
 const FETCHED_LINE: &str = "fetched: ";
+/// Where Redis has the time (Unix seconds) of the last flush of all: values from before do not count.
+const FLUSHED: &str = "secsipid:flushed";
 
 impl Service {
     /// Fetches a URL, and keeps what is of use.
@@ -85,6 +87,8 @@ impl Service {
     }
 
     async fn shared(&self, redis: &redis::Redis, url: &Rc<str>) -> Option<Entry> {
+        let flushed = self.note(redis.get(FLUSHED).await)?;
+        let flushed = flushed.and_then(|text| String::from_utf8(text).ok()?.parse().ok());
         let text = self.note(redis.get(&value_name(url)).await)??;
         let now = SystemClock.now();
         let rest = text.strip_prefix(FETCHED_LINE.as_bytes())?;
@@ -92,7 +96,7 @@ impl Service {
         let (line, rest) = rest.split_at(end);
         let fetched = std::str::from_utf8(line).ok()?.parse().ok()?;
         let stored = Stored::decode(url, rest.get(1..)?)?;
-        if fetched > now || fetched <= self.state().flushed {
+        if fetched > now || fetched <= self.state().flushed.max(flushed.unwrap_or(i64::MIN)) {
             return None;
         }
         let entry =
@@ -126,10 +130,16 @@ impl Service {
         }
     }
 
-    pub(crate) async fn forget_shared(&self, url: &str) {
-        if let Some(redis) = &self.redis {
-            self.note(redis.delete(&value_name(url)).await);
-        }
+    /// Has others find a URL no more, or nothing that was fetched before now.
+    pub(crate) async fn forget_shared(&self, url: Option<&str>, now: i64) {
+        let Some(redis) = &self.redis else { return };
+        match url {
+            Some(url) => self.note(redis.delete(&value_name(url)).await),
+            None => {
+                let longest = Duration::from_secs(self.settings.cache_max.into());
+                self.note(redis.set(FLUSHED, now.to_string().as_bytes(), longest).await)
+            }
+        };
     }
 
     fn note<T>(&self, answer: redis::Answer<T>) -> Option<T> {

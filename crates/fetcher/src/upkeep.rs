@@ -94,6 +94,7 @@ impl Service {
 
     /// Forgets one URL, here and where others would find it; or all that were fetched before now.
     pub(crate) async fn flush(&self, url: Option<&str>) {
+        let now = SystemClock.now();
         {
             let mut state = self.state();
             match url {
@@ -105,15 +106,21 @@ impl Service {
                     state.cache.clear();
                     state.negatives.clear();
                     state.hosts.forgive();
-                    state.flushed = SystemClock.now();
+                    state.flushed = now;
                 }
             }
         }
-        if let Some(url) = url {
-            if let Some(store) = &self.store {
-                store.remove(url);
+        self.forget_shared(url, now).await;
+        match (&self.store, url) {
+            (Some(store), Some(url)) => store.remove(url),
+            (Some(_), None) => {
+                let folder = self.settings.http.cache_dir.clone();
+                let all = move || folder::sweep(&folder, Duration::ZERO, 0);
+                if let Err(e) = crate::resolve::blocking(all).await {
+                    log::warn!("cache_dir can't be cleared: {e}");
+                }
             }
-            self.forget_shared(url).await;
+            (None, _) => {}
         }
     }
 

@@ -54,6 +54,21 @@ fn the_folder_survives_a_restart() {
 }
 
 #[test]
+fn a_flush_of_all_outlives_a_restart() {
+    let (http, folder, redis) = (Http::start(), Folder::new(), Redis::start("x"));
+    let url = http.on("/c.pem", Answer::Ok("", certificate(30 * DAY)));
+    for tier in [("cache_dir", folder.path().to_str().unwrap()), ("cache_url", &redis.url())] {
+        let before = http.count("/c.pem");
+        let service = Service::start(&[tier]);
+        service.client(5 * SECOND).fetch(&url).expect("fetched");
+        service.client(5 * SECOND).flush(None).unwrap();
+        let service = service.again();
+        service.client(5 * SECOND).fetch(&url).expect("fetched");
+        assert_eq!(http.count("/c.pem"), before + 2, "{tier:?}");
+    }
+}
+
+#[test]
 fn files_that_are_not_what_they_seem_are_not_used() {
     let (http, folder) = (Http::start(), Folder::new());
     let service = Service::start(&[("cache_dir", folder.path().to_str().unwrap())]);
