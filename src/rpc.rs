@@ -73,13 +73,15 @@ pub(crate) fn cache_flush(rpc: &Rpc) -> Done {
     let url = rpc.argument();
     let url = url.as_deref().filter(|url| !url.is_empty());
     // First where certificates come from, or a worker might take one back in between.
-    match state::fetchers() {
-        Some(fetchers) => fetchers.remote().flush(url)?,
-        None => state::verifier().forget_stored(url)?,
-    }
+    let flushed = match state::fetchers() {
+        Some(fetchers) => fetchers.remote().flush(url),
+        None => state::verifier().forget_stored(url),
+    };
+    // Workers forget whatever came of that.
     if let Some(shared) = shared() {
         shared.forget(url);
     }
+    flushed?;
     rpc.record(&[("flushed", text(url.unwrap_or("all")))]);
     Ok(())
 }

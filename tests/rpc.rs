@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 use support::fetching::{now, signed};
 use support::kamailio::rpc_value as value;
-use support::{Answer, Cfg, Folder, Http, Kamailio, Lab, Module, Reply, Request, wait_for};
+use support::{Answer, Cfg, Folder, Http, Kamailio, Lab, Module, Reply, Request, signal, wait_for};
 
 /// A Kamailio that signs and checks, and takes commands.
 struct World {
@@ -139,6 +139,23 @@ fn a_flush_reaches_every_process() {
         assert_eq!(value(&world.ask(&["secsipid.cache_flush"]), "flushed"), "all");
         world.check_everywhere(&two, -403);
     }
+}
+
+#[test]
+fn a_flush_that_a_fetcher_is_late_for_reaches_the_workers() {
+    let world = World::new(|_, cfg| cfg);
+    let identity = signed(&world.lab, &world.certificate("/1.pem"));
+    world.check_everywhere(&identity, 1);
+    world.http.on("/1.pem", Answer::Status(404));
+    let fetcher = world.kamailio.fetcher();
+    signal(fetcher, "STOP");
+    let shown = world.ask(&["secsipid.cache_flush"]);
+    signal(fetcher, "CONT");
+    assert!(shown.contains("500") && shown.contains("does not answer in 1000 ms"), "{shown}");
+    wait_for("the fetcher", Duration::from_secs(10), || {
+        (!world.ask(&["secsipid.cache_list"]).contains("/1.pem")).then_some(())
+    });
+    world.check_everywhere(&identity, -403);
 }
 
 #[test]
