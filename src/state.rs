@@ -4,6 +4,7 @@ use crate::fetchers::{Fetchers, Source, start_clock};
 use crate::kamailio::shared;
 use crate::shared::{Forget, Seen, digest};
 use fetcher::{Address, Handover, Inbox, Shutdown, Waiting};
+use std::hash::{BuildHasher, RandomState};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -55,8 +56,8 @@ impl Settings {
     /// The fetchers' sockets, in an order that is the same in every process. They have no file:
     /// they are gone with the processes.
     fn addresses(&self) -> impl Iterator<Item = Address> {
-        let main = MAIN.get().copied().unwrap_or_default();
-        (0..self.fetchers).map(move |n| Address::new(&format!("@secsipid-{main}-{n}")))
+        let name = NAME.get().map_or("", String::as_str);
+        (0..self.fetchers).map(move |n| Address::new(&format!("{name}-{n}")))
     }
 
     fn timeout(&self) -> Duration {
@@ -69,8 +70,9 @@ impl Settings {
     }
 }
 
-/// The process that forks the others.
-static MAIN: OnceLock<u32> = OnceLock::new();
+/// What the names of the fetchers' sockets begin with: the main process, and a random part that
+/// nobody takes before, nor one in another PID namespace.
+static NAME: OnceLock<String> = OnceLock::new();
 /// Where fetchers will listen: made before the fork, so that nobody asks in vain.
 static LISTENERS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
 /// Where calls that wait arrive: made before the fork, closed where nobody takes them.
@@ -142,7 +144,10 @@ pub(crate) fn init(transactions: bool) -> Result<(), Error> {
             return Err(wrong(format!("{name} {value} is not from 0 to {most}")));
         }
     }
-    MAIN.get_or_init(std::process::id);
+    NAME.get_or_init(|| {
+        let main = std::process::id();
+        format!("@secsipid-{main}-{:016x}", RandomState::new().hash_one(main))
+    });
     if settings.fetchers > 0 {
         settings.for_fetcher().validate()?;
     }

@@ -135,6 +135,13 @@ fn kamailio_ends_with_its_fetcher_as_with_any_process() {
     assert!(kamailio.log().contains("child process"), "{}", kamailio.log());
 }
 
+/// In another PID namespace a Kamailio may have the same id; others must not take the name before.
+#[test]
+fn no_two_sockets_have_a_name_that_can_be_known_before() {
+    let [one, other] = [(); 2].map(|()| Kamailio::start(&cfg()).socket().1);
+    assert!(one.len() > 16 && other.len() > 16 && one != other, "{one}, {other}");
+}
+
 #[test]
 fn wrong_settings_are_named() {
     for (name, value, text) in [

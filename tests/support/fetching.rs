@@ -102,15 +102,21 @@ pub fn file(x5u: &str, body: &str, until: i64) -> Vec<u8> {
 }
 
 impl Kamailio {
+    /// The inode of the first fetcher's socket, and what its name has behind the main process's id.
+    pub fn socket(&self) -> (String, String) {
+        let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+        let name = format!("@secsipid-{}-", self.pid());
+        sockets
+            .lines()
+            .filter_map(|line| line.split_once(&name).filter(|(_, rest)| rest.ends_with("-0")))
+            .find_map(|(columns, rest)| Some((columns.split_whitespace().nth(6)?, rest)))
+            .map(|(inode, rest)| (inode.to_owned(), rest.to_owned()))
+            .unwrap_or_else(|| panic!("nobody listens at {name}…"))
+    }
+
     /// The fetcher's process: the one that listens to nothing but a Unix socket of its own.
     pub fn fetcher(&self) -> u32 {
-        let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
-        let name = format!("@secsipid-{}-0", self.pid());
-        let inode = sockets
-            .lines()
-            .find(|line| line.ends_with(&name))
-            .and_then(|line| line.split_whitespace().nth(6))
-            .unwrap_or_else(|| panic!("nobody listens at {name}"));
+        let (inode, _) = self.socket();
         let holds = |pid: &u32| {
             std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten().any(|fd| {
                 let link = std::fs::read_link(fd.path()).unwrap_or_default();
