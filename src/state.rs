@@ -255,10 +255,15 @@ pub(crate) fn verifier() -> &'static Verifier {
     let Ready { verifier, seen, settings, .. } = ready();
     start_clock(settings.timeout());
     if let Some(shared) = shared() {
-        match shared.to_forget(seen) {
-            None => {}
-            Some(Forget::All) => verifier.forget(|_| true),
-            Some(Forget::One(which)) => verifier.forget(|url| digest(url) == which),
+        if let Some(which) = shared.to_forget(seen) {
+            match which {
+                Forget::All => verifier.forget(|_| true),
+                Forget::One(which) => verifier.forget(|url| digest(url) == which),
+            }
+            // What was brought may be from before: it would be remembered again.
+            if let Some(fetchers) = fetchers() {
+                fetchers.forget();
+            }
         }
         if shared.to_reload(seen)
             && let Err(error) = verifier.reload()

@@ -157,6 +157,32 @@ fn a_call_may_be_canceled_while_it_waits() {
     world.kamailio.assert_alive(&processes);
 }
 
+/// What was brought for a call before a flush is not used after it.
+#[test]
+fn a_flush_counts_for_a_call_that_goes_on() {
+    let control = support::Folder::new();
+    let socket = control.inside("ctl");
+    // The route waits for us.
+    let routes = ROUTES.replace(
+        "route[CHECKED] {",
+        r#"route[CHECKED] {
+            xlog("L_NOTICE", "goes on in $pp\n");
+            while ($shv(go) == 0) { usleep("50000"); }"#,
+    );
+    let cfg = Cfg::new(Module::Ours).tm().load("cfgutils").control(&socket);
+    let cfg = cfg.line("modparam(\"pv\", \"shvset\", \"go=i:0\")");
+    let cfg = cfg.param("timeout", 3).routes(&routes);
+    let world = World { lab: Lab::new(), http: Http::start(), kamailio: Kamailio::start(&cfg) };
+    let call = UdpCall::new(world.kamailio.port, world.invite("/c.pem", Answer::Ok));
+    call.send("INVITE");
+    world.kamailio.wait_for_log("goes on in");
+    world.http.on("/c.pem", Answer::Status(404));
+    let shown = world.kamailio.kamcmd(&socket, &["secsipid.cache_flush"]);
+    assert!(shown.contains("flushed: all"), "{shown}");
+    world.kamailio.kamcmd(&socket, &["pv.shvSet", "go", "int", "1"]);
+    assert_eq!(call.last("INVITE").number("X-Code"), -403);
+}
+
 #[test]
 fn tm_may_give_up_before_the_certificate_comes() {
     let cfg = Cfg::new(Module::Ours).line("modparam(\"tm\", \"fr_timer\", 300)");
