@@ -212,7 +212,9 @@ pub(crate) fn fetcher_counter(number: usize) -> Option<u64> {
     const FRESH: Duration = Duration::from_secs(1);
     let mut last = guarded(&STATS);
     if last.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= FRESH) {
-        let stats = fetchers()?.remote().stats().unwrap_or_default();
+        // Where one is late the last ones stand: counters never fall.
+        let before = last.take().map(|(_, stats)| stats).unwrap_or_default();
+        let stats = fetchers()?.remote().stats().unwrap_or(before);
         *last = Some((Instant::now(), stats));
     }
     let (_, stats) = last.as_ref()?;

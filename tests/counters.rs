@@ -6,8 +6,18 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 use support::kamailio::free_port;
-use support::{Answer, Cfg, Folder, Http, Kamailio, Lab, Module, Request};
+use support::{Answer, Cfg, Folder, Http, Kamailio, Lab, Module, Request, signal};
+
+/// The counters that kamcmd shows, by name.
+fn counters(shown: &str) -> BTreeMap<&str, u64> {
+    shown
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("secsipid.")?.split_once(':'))
+        .filter_map(|(name, value)| Some((name, value.trim().parse().ok()?)))
+        .collect()
+}
 
 #[test]
 fn what_happens_is_counted() {
@@ -48,12 +58,9 @@ fn what_happens_is_counted() {
     for _ in 0..10 {
         assert_eq!(kamailio.udp().send(&Request::invite()).status, 200);
     }
-    let shown = kamailio.kamcmd(&socket, &["stats.fetch", "secsipid:"]);
-    let counters: BTreeMap<&str, u64> = shown
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("secsipid.")?.split_once(':'))
-        .filter_map(|(name, value)| Some((name, value.trim().parse().ok()?)))
-        .collect();
+    let fetch = || kamailio.kamcmd(&socket, &["stats.fetch", "secsipid:"]);
+    let shown = fetch();
+    let counters = counters(&shown);
     for (name, value) in [
         ("signed", 10),
         ("verified", 20),
@@ -69,6 +76,15 @@ fn what_happens_is_counted() {
     ] {
         assert_eq!(counters.get(name), Some(&value), "{name}: {shown}");
     }
+    // A fetcher that is late: its counters are those of before, and do not fall.
+    let fetcher = kamailio.fetcher();
+    signal(fetcher, "STOP");
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        let shown = fetch();
+        assert_eq!(self::counters(&shown).get("fetcher_fetches"), Some(&1), "{shown}");
+    }
+    signal(fetcher, "CONT");
     let mut prometheus = TcpStream::connect(("127.0.0.1", port)).unwrap();
     prometheus
         .write_all(

@@ -23,8 +23,10 @@ use stir::{Code, Error, Fetch, Fetched, Result};
 const MARGIN_SHARE: u32 = 10;
 /// … and no more than this.
 const MAX_MARGIN: Duration = Duration::from_millis(100);
-/// What an operator waits for a service that hangs, or a counter: the process may be a SIP worker.
+/// What an operator waits for services that hang, or a counter: the process may be a SIP worker.
 const OPERATOR: Duration = Duration::from_secs(1);
+/// … and no less for each of them: an order has to reach all.
+const LEAST: Duration = Duration::from_millis(50);
 
 /// Asks services for certificates; each URL is one service's. Opens its sockets at the first request
 /// of the process that makes it.
@@ -124,8 +126,12 @@ impl RemoteFetcher {
 
     /// Asks every service, whatever the others answer.
     fn all(&self, request: &Request) -> Result<Vec<Reply>> {
-        let replies: Vec<_> =
-            self.services.iter().map(|service| service.ask(request, self.operator())).collect();
+        let deadline = Instant::now() + self.operator();
+        let ask = |service: &Service| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            service.ask(request, left.max(LEAST))
+        };
+        let replies: Vec<_> = self.services.iter().map(ask).collect();
         replies.into_iter().collect()
     }
 

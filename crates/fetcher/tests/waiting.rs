@@ -3,7 +3,7 @@
 
 mod support;
 
-use fetcher::{Address, Handover, Resumed, Suspended, Waiting};
+use fetcher::{Address, Handover, RemoteFetcher, Resumed, Suspended, Waiting};
 use std::time::{Duration, Instant};
 use stir::Fetch;
 use support::{Answer, DAY, Http, Service, certificate, signal};
@@ -108,6 +108,18 @@ fn a_service_that_hangs_or_is_gone_holds_up_no_call_for_longer_than_its_time() {
     assert!(took < SECOND, "{took:?}: nobody is there");
     let _again = service.again();
     assert_eq!(ask(5).0, [0], "on a new one");
+}
+
+#[test]
+fn services_that_hang_cost_an_operator_a_second_in_all() {
+    let services = [Service::start(&[]), Service::start(&[]), Service::start(&[])];
+    let addresses = services.iter().map(|service| Address::new(&service.address));
+    let client = RemoteFetcher::new(addresses, 10 * SECOND);
+    client.stats().expect("their counters");
+    services.iter().for_each(|service| signal(&service.process, "STOP"));
+    let begun = Instant::now();
+    assert!(client.stats().is_err());
+    assert!(begun.elapsed() < 2 * SECOND, "{:?}", begun.elapsed());
 }
 
 /// Calls that are ready, and gone on with one after the other, hold up none that come in.
