@@ -34,18 +34,18 @@ int ks_change_body(struct sip_msg *msg, struct hdr_field *field, str *body)
 	struct lump *lump;
 	char *text;
 
-	lump = del_lump(msg, field->body.s - msg->buf, field->body.len, 0);
-	if(lump == NULL)
-		return -1;
+	/* Where there is no memory the field stays as it was. */
 	text = pkg_malloc(body->len);
 	if(text == NULL)
 		return -1;
 	memcpy(text, body->s, body->len);
-	if(insert_new_lump_after(lump, text, body->len, 0) == NULL) {
-		pkg_free(text);
-		return -1;
-	}
-	return 0;
+	lump = del_lump(msg, field->body.s - msg->buf, field->body.len, 0);
+	if(lump != NULL && insert_new_lump_after(lump, text, body->len, 0) != NULL)
+		return 0;
+	if(lump != NULL)
+		lump->op = LUMP_NOP;
+	pkg_free(text);
+	return -1;
 }
 
 int ks_print_format(struct sip_msg *msg, str *format, str *value)
