@@ -5,6 +5,7 @@
 /* tm's headers reach one that refuses to do without; nothing here calls it, and no type depends on it. */
 #define HAVE_GETHOSTBYNAME2
 
+#include "core/cfg/cfg_struct.h"
 #include "core/data_lump.h"
 #include "core/dprint.h"
 #include "core/kemi.h"
@@ -150,6 +151,11 @@ void *ks_shared(size_t size)
 void ks_counter_add(counter_handle_t handle, int value)
 {
 	counter_add(handle, value);
+}
+
+void ks_follow_settings(void)
+{
+	cfg_update();
 }
 
 int ks_log_enabled(int level)

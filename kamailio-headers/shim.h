@@ -52,6 +52,9 @@ void *ks_shared(size_t size);
 /* Adds to a counter. */
 void ks_counter_add(counter_handle_t handle, int value);
 
+/* Takes over what an operator has set (cfg.set); where no message is at hand. */
+void ks_follow_settings(void);
+
 /* Whether a message of this level is logged. */
 int ks_log_enabled(int level);
 

@@ -1,7 +1,7 @@
 //! The settings, and what a process signs and verifies with.
 
 use crate::fetchers::{Fetchers, Source, start_clock};
-use crate::kamailio::shared;
+use crate::kamailio::{follow_settings, shared};
 use crate::shared::{Forget, Seen, digest};
 use fetcher::{Address, Handover, Inbox, Shutdown, Waiting};
 use std::hash::{BuildHasher, RandomState};
@@ -232,7 +232,8 @@ pub(crate) fn serve(number: usize) {
     }
     let own = all.swap_remove(number);
     drop(all);
-    if let Err(error) = fetcher::run(&ready().settings.for_fetcher(), own, &Shutdown::new()) {
+    let settings = ready().settings.for_fetcher();
+    if let Err(error) = fetcher::run(&settings, own, &Shutdown::new(), follow_settings) {
         log::error!("{error}");
     }
 }

@@ -4,7 +4,10 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::{Duration, Instant};
 use support::fetching::{self, signed};
 use support::{Answer, Cfg, Http, Kamailio, Lab, Module, Request, Site, wait_for};
@@ -140,6 +143,25 @@ fn kamailio_ends_with_its_fetcher_as_with_any_process() {
 fn no_two_sockets_have_a_name_that_can_be_known_before() {
     let [one, other] = [(); 2].map(|()| Kamailio::start(&cfg()).socket().1);
     assert!(one.len() > 16 && other.len() > 16 && one != other, "{one}, {other}");
+}
+
+#[test]
+fn a_fetcher_follows_what_operators_set() {
+    let control = support::Folder::new();
+    let socket = control.inside("ctl");
+    let mut kamailio = Kamailio::start(&cfg().load("cfg_rpc").control(&socket));
+    let processes = kamailio.processes();
+    let name = format!("secsipid-{}-{}", kamailio.pid(), kamailio.socket().1);
+    let address = SocketAddr::from_abstract_name(name).unwrap();
+    // Of what makes no sense it speaks at debug level only.
+    let junk = || UnixStream::connect_addr(&address).unwrap().write_all(&[0xff; 4]).unwrap();
+    junk();
+    kamailio.kamcmd(&socket, &["cfg.set_now_int", "core", "debug", "3"]);
+    wait_for("a line at debug level", Duration::from_secs(10), || {
+        junk();
+        kamailio.log().contains("a caller's connection ends").then_some(())
+    });
+    kamailio.assert_alive(&processes);
 }
 
 #[test]

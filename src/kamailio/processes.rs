@@ -3,7 +3,7 @@
 
 use super::bindings::{
     PROC_INIT, PROC_MAIN, PROC_NOCHLDINIT, PROC_RPC, cfg_child_init, cfg_register_child,
-    fork_process, register_procs,
+    fork_process, ks_follow_settings, register_procs,
 };
 use super::guard;
 use crate::{functions, state};
@@ -75,4 +75,10 @@ fn fork(rank: c_int, name: &'static CStr, live: impl FnOnce()) -> c_int {
         1.. => 0,
         _ => -1,
     }
+}
+
+/// Has a fetcher take over what an operator has set (cfg.set); tm does that for async workers.
+pub(crate) fn follow_settings() {
+    // SAFETY: its only thread that enters Kamailio calls this, between two things that it does.
+    unsafe { ks_follow_settings() };
 }

@@ -49,12 +49,17 @@ impl Shutdown {
     }
 }
 
-/// Serves until `shutdown`, on the thread that calls it. Further threads only resolve names and
-/// sweep the folder, with all signals blocked.
+/// Serves until `shutdown`, on the thread that calls it, and calls `idle` there now and then. Further
+/// threads only resolve names and sweep the folder, with all signals blocked.
 ///
 /// # Errors
 /// Settings that can't work (see [`Settings::validate`]), or a listener that is of no use.
-pub fn run(settings: &Settings, listener: UnixListener, shutdown: &Shutdown) -> Result<()> {
+pub fn run(
+    settings: &Settings,
+    listener: UnixListener,
+    shutdown: &Shutdown,
+    idle: fn(),
+) -> Result<()> {
     settings.validate()?;
     let failed = |e: io::Error| wrong(format!("the fetcher can't start: {e}"));
     listener.set_nonblocking(true).map_err(failed)?;
@@ -73,7 +78,7 @@ pub fn run(settings: &Settings, listener: UnixListener, shutdown: &Shutdown) -> 
         let service = Rc::new(Service::new(settings)?);
         spawn_local(Rc::clone(&service).prefetch_all(settings.prefetch()?));
         spawn_local(Rc::clone(&service).sweep());
-        spawn_local(tick(Rc::clone(&service)));
+        spawn_local(tick(Rc::clone(&service), idle));
         spawn_local(accept(listener, service));
         shutdown.asked().await;
         Ok(())
@@ -84,9 +89,10 @@ pub fn run(settings: &Settings, listener: UnixListener, shutdown: &Shutdown) -> 
     result
 }
 
-async fn tick(service: Rc<Service>) {
+async fn tick(service: Rc<Service>, idle: fn()) {
     loop {
         tokio::time::sleep(TICK).await;
+        idle();
         service.tick();
     }
 }

@@ -253,7 +253,7 @@ fn it_ends_when_it_is_told_to() {
     let shutdown = fetcher::Shutdown::new();
     let service = std::thread::spawn({
         let shutdown = shutdown.clone();
-        move || fetcher::run(&fetcher::Settings::default(), listener, &shutdown)
+        move || fetcher::run(&fetcher::Settings::default(), listener, &shutdown, || ())
     });
     let client = fetcher::RemoteFetcher::new([address.clone()], 5 * SECOND);
     std::thread::scope(|scope| {

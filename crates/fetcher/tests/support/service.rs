@@ -121,5 +121,5 @@ fn process() {
         }
     }
     let listener = Address::new(&address).listen().expect("the address is free");
-    fetcher::run(&settings, listener, &Shutdown::new()).expect("it runs");
+    fetcher::run(&settings, listener, &Shutdown::new(), || ()).expect("it runs");
 }
