@@ -119,7 +119,12 @@ impl Service {
             // A service that died leaves its mark for as long as a download may take.
             let time = limit + Duration::from_secs(1);
             match self.note(redis.mark(&mark_name(url), time).await) {
-                Some(true) => return Ok(true),
+                Some(true) => {
+                    // Another may have found it between the look at Redis and the mark.
+                    let Some(entry) = self.shared(redis, url).await else { return Ok(true) };
+                    self.note(redis.delete(&mark_name(url)).await);
+                    return Err(Box::new(entry));
+                }
                 Some(false) if Instant::now() < deadline => {}
                 _ => return Ok(false),
             }
