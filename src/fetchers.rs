@@ -22,6 +22,8 @@ pub(crate) type Results = Vec<(String, Result<Fetched>)>;
 pub(crate) struct Fetchers {
     remote: RemoteFetcher,
     brought: Mutex<Option<(Instant, Results)>>,
+    /// When an operator's order to forget was followed last.
+    flushed: Mutex<Option<Instant>>,
     /// Until when nothing is peeked at.
     slow: Mutex<Option<Instant>>,
 }
@@ -48,6 +50,7 @@ impl Fetchers {
         Self {
             remote: RemoteFetcher::new(addresses, timeout),
             brought: Mutex::new(None),
+            flushed: Mutex::new(None),
             slow: Mutex::new(None),
         }
     }
@@ -75,9 +78,18 @@ impl Fetchers {
         }
     }
 
-    /// Keeps what was brought for the call that is checked next.
-    pub(crate) fn keep(&self, results: Results) {
-        *guarded(&self.brought) = Some((Instant::now() + BROUGHT, results));
+    /// Keeps what was brought for the call that is checked next, unless it was asked for (`since`)
+    /// before an order to forget.
+    pub(crate) fn keep(&self, results: Results, since: Instant) {
+        if guarded(&self.flushed).is_none_or(|flushed| flushed <= since) {
+            *guarded(&self.brought) = Some((Instant::now() + BROUGHT, results));
+        }
+    }
+
+    /// Forgets what was brought, and takes nothing more that was asked for before now.
+    pub(crate) fn flush(&self) {
+        *guarded(&self.flushed) = Some(Instant::now());
+        self.forget();
     }
 
     pub(crate) fn forget(&self) {

@@ -4,6 +4,7 @@ use crate::kamailio::{Counter, Message, add, resume};
 use crate::results::{self, Outcome};
 use crate::state;
 use fetcher::{Resumed, Suspended};
+use std::time::Instant;
 use stir::{
     Call, CheckOptions, Code, DivCall, Error, PrivateKey, PublicKey, Report, SipCall, verstat,
 };
@@ -163,10 +164,11 @@ fn wait_for_certificates(
     let Some(fetchers) = state::fetchers().filter(|_| !missing.is_empty()) else {
         return Ok(Outcome::Done);
     };
+    let since = Instant::now();
     let at_hand: Option<Vec<_>> =
         missing.into_iter().map(|url| fetchers.peek(&url).map(|result| (url, result))).collect();
     if let Some(results) = at_hand {
-        fetchers.keep(results);
+        fetchers.keep(results, since);
         return Ok(Outcome::Done);
     }
     let handover = state::can_wait()?;
@@ -183,9 +185,9 @@ fn wait_for_certificates(
 
 /// An async worker's whole life: goes on with the calls that waited.
 pub(crate) fn go_on_with_calls() -> Result<(), Error> {
-    for Resumed { call, results } in state::waiting()? {
+    for Resumed { call, since, results } in state::waiting()? {
         let Some(fetchers) = state::fetchers() else { break };
-        fetchers.keep(results);
+        fetchers.keep(results, since);
         if let Err(error) = resume(call.transaction, &call.route) {
             log::info!("{}", error.message());
         }

@@ -265,7 +265,7 @@ pub(crate) fn verifier() -> &'static Verifier {
             }
             // What was brought may be from before: it would be remembered again.
             if let Some(fetchers) = fetchers() {
-                fetchers.forget();
+                fetchers.flush();
             }
         }
         if shared.to_reload(seen)

@@ -173,14 +173,22 @@ fn a_flush_counts_for_a_call_that_goes_on() {
     let cfg = cfg.line("modparam(\"pv\", \"shvset\", \"go=i:0\")");
     let cfg = cfg.param("timeout", 3).routes(&routes);
     let world = World { lab: Lab::new(), http: Http::start(), kamailio: Kamailio::start(&cfg) };
-    let call = UdpCall::new(world.kamailio.port, world.invite("/c.pem", Answer::Ok));
-    call.send("INVITE");
+    // Both are ready at once: one goes on, the other is next.
+    let request = world.invite("/c.pem", slow(SOON));
+    let calls = [(); 2].map(|()| UdpCall::new(world.kamailio.port, request.clone()));
+    for call in &calls {
+        call.send("INVITE");
+        assert_eq!(call.next(SOON).expect("100").status, 100);
+    }
     world.kamailio.wait_for_log("goes on in");
     world.http.on("/c.pem", Answer::Status(404));
     let shown = world.kamailio.kamcmd(&socket, &["secsipid.cache_flush"]);
     assert!(shown.contains("flushed: all"), "{shown}");
     world.kamailio.kamcmd(&socket, &["pv.shvSet", "go", "int", "1"]);
-    assert_eq!(call.last("INVITE").number("X-Code"), -403);
+    for call in &calls {
+        let reply = call.last("INVITE");
+        assert_eq!((reply.number("X-Code"), reply.header("X-Fetched")), (-403, ""), "{reply:?}");
+    }
 }
 
 #[test]

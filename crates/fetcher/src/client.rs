@@ -186,7 +186,7 @@ pub(crate) fn fetched(reply: Reply) -> Result<Fetched> {
 pub(crate) fn failed(address: &Address, error: &io::Error, limit: Duration) -> Error {
     let why = match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            format!("does not answer in {} ms", limit.as_millis())
+            format!("does not answer in {} ms", limit.as_micros().div_ceil(1000))
         }
         _ => format!("can't be had: {error}"),
     };

@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use stir::{Error, Fetched, Result};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
@@ -36,6 +36,8 @@ pub struct Suspended {
 pub struct Resumed {
     /// As it was handed over.
     pub call: Suspended,
+    /// When that was: what it waited for was asked for since.
+    pub since: Instant,
     /// In the order of its URLs.
     pub results: Vec<(String, Result<Fetched>)>,
 }
@@ -154,22 +156,25 @@ async fn take_in(inbox: tokio::net::UnixDatagram, room: Rc<Room>) {
             }
         };
         match serde_json::from_slice(message) {
-            Ok((since, call)) => room.take(since, call),
+            Ok((since, call)) => {
+                let waited = monotonic().map_or(Duration::ZERO, |now| now.saturating_sub(since));
+                let now = Instant::now();
+                room.take(now.checked_sub(waited).unwrap_or(now), call);
+            }
             Err(e) => log::error!("a call was handed over in a form that is unknown: {e}"),
         }
     }
 }
 
 impl Room {
-    fn take(self: &Rc<Self>, since: Duration, call: Suspended) {
+    fn take(self: &Rc<Self>, since: Instant, call: Suspended) {
         let room = Rc::clone(self);
         if self.calls.get() >= limits::MAX_WAITING {
             let results = call.urls.iter().map(|url| (url.clone(), Err(busy(url)))).collect();
-            return self.go_on(Resumed { call, results });
+            return self.go_on(Resumed { call, since, results });
         }
         self.calls.set(self.calls.get() + 1);
-        let waited = monotonic().map_or(Duration::ZERO, |now| now.saturating_sub(since));
-        let left = self.timeout.saturating_sub(waited);
+        let left = self.timeout.saturating_sub(since.elapsed());
         spawn_local(async move {
             let asked: Vec<_> = call
                 .urls
@@ -185,7 +190,7 @@ impl Room {
                 results.push((url.clone(), outcome));
             }
             room.calls.set(room.calls.get().saturating_sub(1));
-            room.go_on(Resumed { call, results });
+            room.go_on(Resumed { call, since, results });
         });
     }
 
