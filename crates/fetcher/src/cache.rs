@@ -8,8 +8,8 @@ use std::rc::Rc;
 /// Share of the whole that is protected, in tenths: the rest lets new certificates prove that they
 /// are in use.
 const PROTECTED_TENTHS: usize = 8;
-/// What an entry takes beside its body and URL, in octets: answer headers, hash tables, links, and
-/// what the allocator makes of them.
+/// What an entry takes beside its texts, in octets: hash tables, links, and what the allocator makes
+/// of them all.
 const OVERHEAD: usize = 1536;
 
 /// Where a certificate was found.
@@ -44,6 +44,8 @@ pub(crate) struct Entry {
     pub refresh: i64,
     /// What the server's answer said; none of what came from elsewhere.
     pub freshness: Option<Freshness>,
+    /// Whether that lets it be used past its time when the server can't be had.
+    pub may_be_stale: bool,
     pub tier: Tier,
     pub hits: u64,
     /// Asked for since it was fetched.
@@ -54,7 +56,8 @@ pub(crate) struct Entry {
 
 impl Entry {
     fn size(&self, url: &str) -> usize {
-        self.body.len() + 2 * url.len() + OVERHEAD
+        let headers = self.freshness.as_ref().map_or(0, Freshness::size);
+        self.body.len() + self.spc.len() + headers + 2 * url.len() + OVERHEAD
     }
 }
 
@@ -193,6 +196,7 @@ mod tests {
             until: 0,
             refresh: 0,
             freshness: None,
+            may_be_stale: true,
             tier: Tier::Http,
             hits: 0,
             used: false,

@@ -55,9 +55,7 @@ impl Downloads {
         let mut client = fetch::client_builder(&settings.http)?
             // Callers' time less what is needed to tell them why it was not enough.
             .timeout(timeout - 2 * margin(timeout))
-            .connect_timeout(timeout / limits::CONNECT_SHARE)
-            .pool_idle_timeout(limits::IDLE)
-            .pool_max_idle_per_host(2);
+            .connect_timeout(timeout / limits::CONNECT_SHARE);
         // With a proxy the names to look up are its own.
         let rules = if settings.http.http_proxy.is_empty() { rules } else { X5uRules::default() };
         client = client.dns_resolver(Arc::new(Resolver::new(known, rules)));

@@ -39,6 +39,14 @@ impl Freshness {
         Self { headers: headers.collect(), at: SystemTime::now() }
     }
 
+    /// What it takes, in octets.
+    pub(crate) fn size(&self) -> usize {
+        self.headers
+            .iter()
+            .map(|(_, value)| value.len() + size_of::<(HeaderName, Box<str>)>())
+            .sum()
+    }
+
     fn policy(&self) -> CachePolicy {
         let options = CacheOptions {
             shared: true,

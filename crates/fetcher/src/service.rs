@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stir::store::Store;
 use stir::{Clock, Code, Error, Result, SystemClock};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// A certificate that is handed out, and until when the caller may use it.
 #[derive(Clone)]
@@ -58,6 +58,10 @@ pub(crate) struct Service {
     pub redis: Option<Redis>,
     pub store: Option<Store>,
     pub slots: Rc<Slots>,
+    /// Certificates that were put into the folder since it was swept for their number last.
+    pub put: Cell<u32>,
+    /// Says when it is worth looking whether the folder holds too much.
+    pub full: Notify,
     state: RefCell<State>,
 }
 
@@ -81,6 +85,8 @@ impl Service {
             redis: settings.redis()?.map(Redis::new),
             store: Store::new(&settings.http.cache_dir, settings.cache_max),
             slots: Rc::default(),
+            put: Cell::new(0),
+            full: Notify::new(),
             state: RefCell::new(State {
                 cache: Cache::new(settings.entries, settings.bytes),
                 hosts,
@@ -228,7 +234,7 @@ impl Service {
     pub(crate) fn stale(&self, entry: &Entry, now: i64) -> Option<Served> {
         let end = entry.until.saturating_add(self.settings.stale_if_error.into());
         let end = end.min(entry.not_after);
-        let may = !entry.refused && entry.freshness.as_ref().is_none_or(|f| f.may_be_stale());
+        let may = !entry.refused && entry.may_be_stale;
         let step = i64::try_from(limits::STALE_STEP.as_secs()).unwrap_or(i64::MAX);
         let until = now.saturating_add(step).min(end);
         (now < end && may).then(|| Served { body: Rc::clone(&entry.body), until })

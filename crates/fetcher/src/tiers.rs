@@ -104,9 +104,7 @@ impl Service {
         if now >= entry.until || entry.until <= self.have(url) {
             return None;
         }
-        if let Some(store) = &self.store {
-            store.put(url, &entry.body, Some(entry.until));
-        }
+        self.put(url, &entry.body, entry.until);
         Some(entry)
     }
 
@@ -252,9 +250,7 @@ impl Service {
 
     /// Puts a download where others find it.
     async fn share(&self, url: &Rc<str>, body: &[u8], until: i64, fetched: i64) {
-        if let Some(store) = &self.store {
-            store.put(url, body, Some(until));
-        }
+        self.put(url, body, until);
         if let Some(redis) = &self.redis {
             let mut value = format!("{FETCHED_LINE}{fetched}\n").into_bytes();
             value.extend(Stored::encode(url, body, Some(until)));
@@ -301,6 +297,7 @@ impl Service {
             fetched,
             until,
             refresh: refresh(url, now, until),
+            may_be_stale: freshness.as_ref().is_none_or(Freshness::may_be_stale),
             freshness,
             tier,
             hits: 0,

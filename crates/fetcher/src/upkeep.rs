@@ -8,7 +8,7 @@ use crate::slots::Kind;
 use crate::stats::Stats;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use stir::store::{MAX_FILES, sweep};
+use stir::store::{ROOM, Room, SWEEP_EVERY, sweep};
 use stir::{Clock, Result, SystemClock};
 
 const DAY: i64 = 86_400;
@@ -83,12 +83,24 @@ impl Service {
         loop {
             let folder = folder.clone();
             let age = Duration::from_secs(seconds);
-            let swept = crate::resolve::blocking(move || sweep(&folder, age, MAX_FILES));
+            let swept = crate::resolve::blocking(move || sweep(&folder, age, &ROOM));
             match swept.await {
                 Ok(count) => log::debug!("cache_dir: {count} old files were removed"),
                 Err(e) => log::warn!("cache_dir can't be swept: {e}"),
             }
-            tokio::time::sleep(limits::SWEEP).await;
+            // In time, or when there is much that is new.
+            let _ = tokio::time::timeout(limits::SWEEP, self.full.notified()).await;
+        }
+    }
+
+    /// Puts a certificate into the folder.
+    pub(crate) fn put(&self, url: &str, body: &[u8], until: i64) {
+        let Some(store) = &self.store else { return };
+        store.put(url, body, Some(until));
+        let count = self.put.get() + 1;
+        self.put.set(count % SWEEP_EVERY);
+        if count == SWEEP_EVERY {
+            self.full.notify_one();
         }
     }
 
@@ -115,7 +127,7 @@ impl Service {
             (Some(store), Some(url)) => store.remove(url),
             (Some(_), None) => {
                 let folder = self.settings.http.cache_dir.clone();
-                let all = move || folder::sweep(&folder, Duration::ZERO, 0);
+                let all = move || sweep(&folder, Duration::ZERO, &Room { files: 0, octets: 0 });
                 if let Err(e) = crate::resolve::blocking(all).await {
                     log::warn!("cache_dir can't be cleared: {e}");
                 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 use stir::Fetch;
-use stir::store::{Store, name};
+use stir::store::{SWEEP_EVERY, Store, name};
 use support::{Answer, DAY, Folder, Http, Redis, Service, certificate, now, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -66,6 +66,24 @@ fn a_flush_of_all_outlives_a_restart() {
         service.client(5 * SECOND).fetch(&url).expect("fetched");
         assert_eq!(http.count("/c.pem"), before + 2, "{tier:?}");
     }
+}
+
+#[test]
+fn a_folder_that_fills_up_is_looked_through() {
+    let (http, folder) = (Http::start(), Folder::new());
+    let service = Service::start(&[("cache_dir", folder.path().to_str().unwrap())]);
+    http.on("*", Answer::Ok("", certificate(30 * DAY)));
+    let client = service.client(5 * SECOND);
+    client.fetch(&http.url("/first")).expect("fetched");
+    // Swept at start; this one is of long ago, and the next time in order is an hour away.
+    let old = folder.path().join(format!("{:064x}.pem", 1));
+    let file = fs::File::create(&old).unwrap();
+    file.set_modified(std::time::SystemTime::now() - Duration::from_secs(100 * 86_400)).unwrap();
+    for n in 1..SWEEP_EVERY {
+        assert!(old.exists(), "gone after {n}");
+        client.fetch(&http.url(&format!("/{n}"))).expect("fetched");
+    }
+    wait_for("the old file goes", LIMIT, || (!old.exists()).then_some(()));
 }
 
 #[test]

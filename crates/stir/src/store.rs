@@ -2,7 +2,7 @@
 
 mod sweep;
 
-pub use sweep::sweep;
+pub use sweep::{ROOM, Room, sweep};
 
 use crate::file;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -21,11 +21,9 @@ const UNTIL_LINE: &str = "until: ";
 /// What a file's name ends in, after the digest.
 const SUFFIX: &str = ".pem";
 
-/// Certificates in the folder: 256 MiB in blocks of 4 KiB. The oldest go.
-pub const MAX_FILES: usize = 65_536;
-/// After how many certificates what is too old or too much is looked for: a folder that is
-/// full is read in some 100 ms.
-const SWEEP_EVERY: u32 = 1024;
+/// After how many certificates what is too old or too much is looked for: they have 64 MiB at most,
+/// and a folder that is full is read in some 100 ms.
+pub const SWEEP_EVERY: u32 = 1024;
 
 /// A certificate with the head that names its URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +127,7 @@ impl Store {
         self.put(url, body, until);
         if self.kept.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             // Whoever can't read the folder was told so when it wrote.
-            let _ = sweep(&self.folder, Duration::from_secs(self.expire.into()), MAX_FILES);
+            let _ = sweep(&self.folder, Duration::from_secs(self.expire.into()), &ROOM);
         }
     }
 

@@ -9,14 +9,26 @@ use std::time::{Duration, SystemTime};
 /// A temporary file this old is of a process that died while it wrote.
 const TEMPORARY: Duration = Duration::from_secs(3600);
 
-/// Removes files that are older than `age`, the oldest of more than `most`, and what writers left
-/// behind; how many. Files that are not the store's stay.
+/// How much a folder may hold. The oldest go.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Files.
+    pub files: usize,
+    /// Octets of them all.
+    pub octets: u64,
+}
+
+/// Ten times all certificates that are in use in North America. What callers name may be of 64 KiB.
+pub const ROOM: Room = Room { files: 65_536, octets: 256 * 1024 * 1024 };
+
+/// Removes files that are older than `age`, the oldest of those for which there is no room, and what
+/// writers left behind; how many. Files that are not the store's stay.
 ///
 /// # Errors
 /// The system's, if the folder can't be read.
-pub fn sweep(folder: &Path, age: Duration, most: usize) -> io::Result<usize> {
+pub fn sweep(folder: &Path, age: Duration, room: &Room) -> io::Result<usize> {
     let now = SystemTime::now();
-    let mut kept: Vec<(Duration, PathBuf)> = Vec::new();
+    let mut kept: Vec<(Duration, u64, PathBuf)> = Vec::new();
     let mut gone = Vec::new();
     for file in fs::read_dir(folder)? {
         let file = file?;
@@ -27,19 +39,26 @@ pub fn sweep(folder: &Path, age: Duration, most: usize) -> io::Result<usize> {
             continue;
         }
         // Another process may have removed it by now; one from the future is as old as can be.
-        let Ok(written) = file.metadata().and_then(|metadata| metadata.modified()) else {
+        let Ok((written, len)) =
+            file.metadata().and_then(|data| Ok((data.modified()?, data.len())))
+        else {
             continue;
         };
         let old = now.duration_since(written).unwrap_or(Duration::MAX);
         if old > if temporary { TEMPORARY } else { age } {
             gone.push(file.path());
         } else if !temporary {
-            kept.push((old, file.path()));
+            kept.push((old, len, file.path()));
         }
     }
-    if kept.len() > most {
-        kept.sort_unstable();
-        gone.extend(kept.drain(most..).map(|(_, path)| path));
+    kept.sort_unstable();
+    let (mut files, mut octets) = (0, 0_u64);
+    for (_, len, path) in kept {
+        files += 1;
+        octets = octets.saturating_add(len);
+        if files > room.files || octets > room.octets {
+            gone.push(path);
+        }
     }
     for path in &gone {
         // Another process may have been faster.
@@ -59,6 +78,7 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let make = |name: &str, age: u64| {
             let file = fs::File::create(folder.join(name)).unwrap();
+            file.set_len(10).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
         };
         let name = |n: usize| format!("{n:064x}{SUFFIX}");
@@ -74,9 +94,14 @@ mod tests {
             left.sort();
             left
         };
-        assert_eq!(sweep(&folder, Duration::from_secs(750), 100).unwrap(), 3);
+        let sweep = |files, octets| {
+            sweep(&folder, Duration::from_secs(750), &Room { files, octets }).unwrap()
+        };
+        assert_eq!(sweep(100, 1000), 3);
         assert_eq!(left().len(), 10);
-        assert_eq!(sweep(&folder, Duration::from_secs(750), 2).unwrap(), 6);
+        assert_eq!(sweep(100, 55), 3);
+        assert_eq!(left().len(), 7);
+        assert_eq!(sweep(2, 1000), 3);
         assert_eq!(left(), [".2-2.tmp".into(), name(0), name(1), "mine.pem".into()]);
         fs::remove_dir_all(&folder).unwrap();
     }
