@@ -3,7 +3,8 @@
 
 mod support;
 
-use support::{Folder, Service, Silent};
+use std::io::Read;
+use support::{Folder, LIMIT, Service, Silent};
 
 fn sign(folder: &Folder, x5u: &str) -> String {
     let line = format!("sign --key lab/spc-1234-key.pem --x5u {x5u} 12155550100 12025550100");
@@ -132,4 +133,20 @@ fn all_downloads_of_a_request_share_its_time() {
     let report = service.post("/v1/verify", &body).json();
     assert!(report["reason"].as_str().unwrap().contains("no time left"), "{report}");
     assert_eq!(silent.asked(), 1);
+}
+
+#[test]
+fn a_download_leaves_no_connection_open() {
+    let folder = Folder::lab();
+    let service = Service::start(&folder, "[http]\nlisten = \"127.0.0.1:0\"\n");
+    let silent = Silent::new();
+    let identity = sign(&folder, &silent.1);
+    let certificate = folder.read("lab/spc-1234.pem");
+    std::thread::scope(|scope| {
+        let answered = scope.spawn(|| silent.answer(&certificate));
+        assert_eq!(checked(&service, &identity), (1, String::new()));
+        let mut stream = answered.join().unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        assert_eq!(stream.read(&mut [0]).expect("closed"), 0);
+    });
 }

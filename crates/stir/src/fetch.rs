@@ -155,7 +155,10 @@ pub(crate) fn check_settings(config: &Config) -> Result<()> {
 pub fn client_builder(config: &Config) -> Result<ClientBuilder> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("secsipid-rs/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none());
+        .redirect(redirect::Policy::none())
+        // A certificate is downloaded once in a long time, and callers name the hosts: connections
+        // kept for later would take up the file descriptors.
+        .pool_max_idle_per_host(0);
     if !config.http_proxy.is_empty() {
         let proxy = Proxy::all(&config.http_proxy).map_err(|e| {
             Error::new(

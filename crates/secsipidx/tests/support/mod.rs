@@ -235,12 +235,14 @@ impl Silent {
         Self(listener, url)
     }
 
-    pub fn answer(&self, body: &str) {
+    /// The connection stays open as long as what is returned.
+    pub fn answer(&self, body: &str) -> TcpStream {
         let mut stream = wait_for("a request", || self.0.accept().ok()).0;
         let mut request = [0; 4096];
         assert!(stream.read(&mut request).unwrap() > 0);
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
         stream.write_all((head + body).as_bytes()).unwrap();
+        stream
     }
 
     /// How often it was asked, less what it answered.
