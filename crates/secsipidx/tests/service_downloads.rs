@@ -129,6 +129,10 @@ fn all_downloads_of_a_request_share_its_time() {
     assert!(reasons.iter().skip(1).all(|why| why.contains("no time left")), "{reasons:?}");
     assert_eq!((reasons.len(), silent.asked()), (10, 1));
 
+    // Another host, since the first is known not to answer.
+    let silent = Silent::new();
+    let identity = sign(&folder, &silent.1);
+    let identities: Vec<_> = (0..10).map(|n| format!("{identity};n={n}")).collect();
     let body = serde_json::json!({"identities": identities}).to_string();
     let report = service.post("/v1/verify", &body).json();
     assert!(report["reason"].as_str().unwrap().contains("no time left"), "{report}");
@@ -148,5 +152,25 @@ fn a_download_leaves_no_connection_open() {
         let mut stream = answered.join().unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         assert_eq!(stream.read(&mut [0]).expect("closed"), 0);
+    });
+}
+
+#[test]
+fn a_host_that_failed_is_left_alone_for_some_time() {
+    let folder = Folder::lab();
+    let config = "[http]\nlisten = \"127.0.0.1:0\"\n[check]\ntimeout = 1\n";
+    let service = Service::start(&folder, config);
+    let silent = Silent::new();
+    let identity = sign(&folder, &silent.1);
+    for asked in [1, 0] {
+        let (code, reason) = checked(&service, &identity);
+        assert!(code == -402 && reason.contains("no answer in 1 s"), "{code} {reason}");
+        assert_eq!(silent.asked(), asked);
+    }
+    // Another file of it may be there.
+    let other = sign(&folder, &format!("{}?2", silent.1));
+    std::thread::scope(|scope| {
+        scope.spawn(|| silent.answer(&folder.read("lab/spc-1234.pem")));
+        assert_eq!(checked(&service, &other), (1, String::new()));
     });
 }

@@ -79,7 +79,7 @@ fn too_many_requests_are_refused_and_the_rest_go_on() {
     let folder = Folder::lab();
     let (service, silent, identity) = downloads(&folder, "requests = 2\n");
     let mut waiting = two_at_work(&service, &identity);
-    let refused = service.post("/v1/check", "junk");
+    let refused = service.post("/v1/check", &identity);
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.head.contains("retry-after"));
     assert_eq!(service.get("/healthz").status, 200);
@@ -93,6 +93,30 @@ fn too_many_requests_are_refused_and_the_rest_go_on() {
         assert_eq!(Reply::read(stream).body, "OK\n");
     }
     assert_eq!(service.post("/v1/check", "junk").status, 500);
+}
+
+#[test]
+fn what_is_in_memory_waits_for_no_download() {
+    let folder = Folder::lab();
+    let (service, silent, identity) = downloads(&folder, "requests = 2\nthreads = 1\n");
+    std::thread::scope(|scope| {
+        scope.spawn(|| silent.answer(&folder.read("lab/spc-1234.pem")));
+        assert_eq!(service.post("/v1/check", &identity).body, "OK\n");
+    });
+    let line =
+        format!("sign --key lab/spc-1234-key.pem --x5u {}?2 12155550100 12025550100", silent.1);
+    let dead = folder.out(&line).trim().to_owned();
+    let _waiting = two_at_work(&service, &dead);
+    assert_eq!(service.post("/v1/check", &dead).status, 503);
+    assert_eq!(service.post("/v1/check", &identity).body, "OK\n");
+    let verify = |identities: &[&str]| {
+        service.post("/v1/verify", &serde_json::json!({"identities": identities}).to_string())
+    };
+    assert_eq!(verify(&[&identity]).json()["valid"], true);
+    assert_eq!(verify(&[&identity, &dead]).status, 503);
+    // Nothing can be downloaded for these.
+    assert_eq!(service.post("/v1/check", "junk").status, 500);
+    assert_eq!(service.post("/v1/verify", "junk").status, 400);
 }
 
 #[test]

@@ -108,7 +108,7 @@ impl Credentials {
 
     /// The key at a path, or at a `file://` or HTTP URL.
     pub(crate) fn by_location(&self, location: &str, now: i64) -> Result<Arc<Credential>> {
-        if location.starts_with("http://") || location.starts_with("https://") {
+        if is_url(location) {
             return self.by_url(location, now);
         }
         self.vouch(&*self.files.get(location, Vouched::parse)?, now)
@@ -178,11 +178,12 @@ impl Credentials {
         Ok(())
     }
 
-    /// Whether the certificate at a URL is in memory.
+    /// Whether the certificate at a URL is in memory. It counts as used, so that no other takes its
+    /// place before the check that follows.
     pub(crate) fn has(&self, url: &str, now: i64) -> bool {
         [&self.downloads, &self.refused]
             .iter()
-            .any(|cache| lock(cache).peek(url).is_some_and(|found| now < found.until))
+            .any(|cache| lock(cache).get(url).is_some_and(|found| now < found.until))
     }
 
     /// The text at a URL: from the folder, or its server.
@@ -314,6 +315,11 @@ impl Credentials {
         }
         Ok(Arc::clone(&vouched.credential))
     }
+}
+
+/// Whether a location is downloaded from; any other is a file.
+pub(crate) fn is_url(location: &str) -> bool {
+    location.starts_with("http://") || location.starts_with("https://")
 }
 
 fn not_after(credential: &Credential) -> i64 {

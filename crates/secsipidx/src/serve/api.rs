@@ -32,6 +32,12 @@ struct VerifyRequest {
     identities: Vec<String>,
 }
 
+impl VerifyRequest {
+    fn all(&self) -> impl Iterator<Item = &str> {
+        self.identity.iter().chain(&self.identities).map(String::as_str)
+    }
+}
+
 /// `POST /v1/inspect`: a header field, or a SIP message.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,8 +96,7 @@ impl App {
             Ok(request) => request,
             Err(e) => return failed(StatusCode::BAD_REQUEST, &e),
         };
-        let all = request.identity.iter().chain(&request.identities).map(String::as_str);
-        json_body(StatusCode::OK, &report_json(&self.check(all)))
+        json_body(StatusCode::OK, &report_json(&self.check(request.all())))
     }
 
     pub(super) fn inspect_json(&self, octets: &[u8]) -> Answer {
@@ -107,6 +112,18 @@ impl App {
         json_body(StatusCode::OK, &json!({"identities": all, "left_out": left_out}))
     }
 
+    /// Whether the check that a request asks for may have to wait for a certificate.
+    pub(super) fn needs_download(&self, path: &str, octets: &[u8]) -> bool {
+        let key = self.key();
+        if path == "/v1/check" || !matches!(key, PublicKey::Info) {
+            let value = String::from_utf8_lossy(octets);
+            return self.verifier.needs_download([value.trim()], key);
+        }
+        // What is no request waits for nothing.
+        parse::<VerifyRequest>(octets)
+            .is_ok_and(|request| self.verifier.needs_download(request.all(), key))
+    }
+
     fn sign(&self, call: &Call<'_>) -> Result<String> {
         let key = &self.settings.sign.key;
         if key.is_empty() {
@@ -120,12 +137,15 @@ impl App {
         signed
     }
 
-    fn check<'a>(&self, identities: impl IntoIterator<Item = &'a str>) -> Report {
-        let key = match self.settings.check.key.as_str() {
+    fn key(&self) -> PublicKey<'_> {
+        match self.settings.check.key.as_str() {
             "" => PublicKey::Info,
             location => PublicKey::Location(location),
-        };
-        let report = self.verifier.check(identities, key, CheckOptions::default());
+        }
+    }
+
+    fn check<'a>(&self, identities: impl IntoIterator<Item = &'a str>) -> Report {
+        let report = self.verifier.check(identities, self.key(), CheckOptions::default());
         self.metrics.check(report.code());
         if let Err(e) = &report.result {
             log::info!("not valid: {e}");

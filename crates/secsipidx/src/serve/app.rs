@@ -42,8 +42,6 @@ pub struct App {
     draining: AtomicBool,
     /// For as long as this a request may begin downloads.
     download_time: Duration,
-    /// Whether checking never downloads: its key is a file.
-    local_key: bool,
 }
 
 impl App {
@@ -66,7 +64,6 @@ impl App {
                 )
             })
         });
-        let key = &settings.check.key;
         Ok(Self {
             signer: Signer::new(&config),
             inspector: Inspector::new(&config, Arc::clone(&verifier)),
@@ -79,9 +76,6 @@ impl App {
             blocking: Handle::try_current().ok(),
             draining: AtomicBool::new(false),
             download_time: Duration::from_secs(config.timeout.into()),
-            local_key: !key.is_empty()
-                && !key.starts_with("http://")
-                && !key.starts_with("https://"),
             settings,
         })
     }
@@ -159,7 +153,9 @@ impl App {
             Ok(Err(refused)) => return refused,
             Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n"),
         };
-        if self.is_quick(path) {
+        if self.is_quick(path, &octets) {
+            // What was in memory a moment ago: nobody may wait for a download on this thread.
+            downloads::begin_until(Instant::now());
             return self.work(path, None, &octets);
         }
         // Only now: a slow body would hold it, and what is quick must not wait for downloads.
@@ -192,10 +188,10 @@ impl App {
 
     /// Whether it is done in microseconds, with files that are in memory already: the way to
     /// another thread would cost more than the work.
-    fn is_quick(&self, path: &str) -> bool {
+    fn is_quick(&self, path: &str, octets: &[u8]) -> bool {
         match path {
             "/v1/sign" | "/v1/sign-csv" => true,
-            "/v1/check" | "/v1/verify" => self.local_key,
+            "/v1/check" | "/v1/verify" => !self.needs_download(path, octets),
             _ => false,
         }
     }

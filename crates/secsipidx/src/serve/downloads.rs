@@ -1,9 +1,20 @@
 //! Downloads on behalf of callers.
 
+use lru::LruCache;
 use std::cell::Cell;
-use std::time::Instant;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use stir::fetch::parse_url;
 use stir::{Code, Config, Error, Fetch, Fetched, HttpFetcher, Policy, Result, X5uRules};
+
+/// For how long a URL is not asked again after a failure: whoever names one that does not answer
+/// would hold a thread for each request.
+const FAILED_FOR: Duration = Duration::from_secs(30);
+/// URLs that failed of which that is remembered: each with its reason, of a few hundred octets.
+const MAX_FAILED: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+/// Octets of a URL that is remembered: callers may name longer ones, and would fill the memory.
+const MAX_URL: usize = 2048;
 
 thread_local! {
     /// Until when the request that this thread works for may begin a download.
@@ -16,10 +27,12 @@ pub fn begin_until(time: Instant) {
     UNTIL.set(Some(time));
 }
 
-/// Asks no address that the rules refuse, and nobody when a request's time is over.
+/// Asks no address that the rules refuse, nobody when a request's time is over, and nobody who has
+/// just failed.
 pub struct Downloads {
     rules: X5uRules,
     http: HttpFetcher,
+    failed: Mutex<LruCache<String, (Instant, Error)>>,
 }
 
 impl Downloads {
@@ -34,7 +47,11 @@ impl Downloads {
             // For its rules on addresses: those on URLs are a verifier's, whose policy stays.
             config.policy = Policy::Shaken;
         }
-        Ok(Self { rules: config.x5u_rules()?, http: HttpFetcher::new(&config) })
+        Ok(Self {
+            rules: config.x5u_rules()?,
+            http: HttpFetcher::new(&config),
+            failed: Mutex::new(LruCache::new(MAX_FAILED)),
+        })
     }
 }
 
@@ -56,6 +73,18 @@ impl Fetch for Downloads {
                 "there is no time left (check.timeout): others of this request took it",
             );
         }
-        self.http.fetch(url)
+        let failed = || self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, e)) = failed().get(url)
+            && at.elapsed() < FAILED_FOR
+        {
+            return Err(e.clone());
+        }
+        let fetched = self.http.fetch(url);
+        if let Err(e) = &fetched
+            && url.len() <= MAX_URL
+        {
+            failed().put(url.to_owned(), (Instant::now(), e.clone()));
+        }
+        fetched
     }
 }

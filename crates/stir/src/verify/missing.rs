@@ -1,7 +1,8 @@
 //! Which certificates a check would have to wait for.
 
 use super::service::{DIVERTED_EXPIRE, read};
-use super::{CheckOptions, MAX_IDENTITIES, SipCall, Verifier};
+use super::{CheckOptions, MAX_IDENTITIES, PublicKey, SipCall, Verifier};
+use crate::credentials::is_url;
 use crate::identity::Identity;
 use crate::passport::{Claims, JoseHeader, Ppt};
 use crate::policy::Policy;
@@ -18,6 +19,25 @@ impl Verifier {
     /// The same, whether they are in memory or not: for another process, that has others in its.
     pub fn needed(&self, call: &SipCall<'_>) -> Vec<String> {
         self.urls(call, self.clock.now(), |_| false)
+    }
+
+    /// Whether [`Verifier::check`] may have to wait for a certificate: one of those named is not in
+    /// memory, or not for a second more.
+    pub fn needs_download<'a>(
+        &self,
+        identities: impl IntoIterator<Item = &'a str>,
+        key: PublicKey<'_>,
+    ) -> bool {
+        let soon = self.clock.now().saturating_add(1);
+        let lacks = |url: &str| !self.credentials.has(url, soon);
+        match key {
+            PublicKey::Info => identities.into_iter().take(MAX_IDENTITIES).any(|value| {
+                let params = Identity::parse(value).ok().and_then(|identity| identity.params);
+                params.and_then(|params| params.info).is_some_and(lacks)
+            }),
+            PublicKey::Location(location) => is_url(location) && lacks(location),
+            PublicKey::Pem(_) => false,
+        }
     }
 
     fn urls(&self, call: &SipCall<'_>, now: i64, has: impl Fn(&str) -> bool) -> Vec<String> {
