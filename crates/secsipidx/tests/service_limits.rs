@@ -48,6 +48,52 @@ fn what_is_too_large_or_too_slow_is_cut_off() {
     wait_for("a free connection", || (service.get("/healthz").status == 200).then_some(()));
 }
 
+/// Asks for a file, and reads none of it.
+fn ask(service: &Service, file: &str) -> TcpStream {
+    let mut stream = service.connect();
+    let request = format!("GET /v1/pub/{file} HTTP/1.1\r\nHost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// A service with a large file, more than the kernel holds for a client.
+fn public(limits: &str) -> (Folder, Service) {
+    let folder = Folder::lab();
+    std::fs::create_dir(folder.join("public")).unwrap();
+    folder.write("public/large", vec![0; 16 << 20]);
+    folder.write("public/small", "x");
+    let config = local(&format!("[public]\nfolder = \"public\"\n[limits]\n{limits}"));
+    let service = Service::start(&folder, &config);
+    (folder, service)
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_cut_off() {
+    let (_folder, service) = public("request_timeout = 5\nconnections = 1\n");
+    let mut held = ask(&service, "large");
+    let mut head = [0; 12];
+    held.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    wait_for("its connection", || (service.get("/healthz").status == 200).then_some(()));
+}
+
+#[test]
+fn files_that_nobody_reads_take_no_more_memory_than_that() {
+    let (_folder, service) = public("request_timeout = 60\n");
+    let held = [(); 4].map(|()| {
+        let mut stream = ask(&service, "large");
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        stream
+    });
+    let refused = service.get("/v1/pub/small");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.head.contains("retry-after"), "{refused:?}");
+    drop(held);
+    wait_for("memory", || (service.get("/v1/pub/small").status == 200).then_some(()));
+}
+
 /// A service that downloads, and an Identity header whose certificate is on a silent host.
 fn downloads(folder: &Folder, limits: &str) -> (Service, Silent, String) {
     let config = format!(

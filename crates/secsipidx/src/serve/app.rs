@@ -160,15 +160,7 @@ impl App {
         }
         // Only now: a slow body would hold it, and what is quick must not wait for downloads.
         let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
-            let mut answer = api::failed(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &Error::new(
-                    Code::Generic,
-                    "too many requests wait for downloads or files (limits.requests): try again",
-                ),
-            );
-            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            return answer;
+            return busy("too many requests wait for downloads or files (limits.requests)");
         };
         let app = Arc::clone(self);
         let runtime = self.blocking.clone().unwrap_or_else(Handle::current);
@@ -230,6 +222,7 @@ impl App {
                 log::error!("{PUB}{path:?} holds a private key: it is not served; move it away");
                 text(StatusCode::NOT_FOUND, "there is no such file\n")
             }
+            Err(Refusal::Busy) => busy("too much is being sent to clients that read slowly"),
         }
     }
 }
@@ -287,6 +280,13 @@ async fn blocking(
         log::error!("a request failed inside: {e}");
         text(StatusCode::INTERNAL_SERVER_ERROR, "it failed inside: the log says more\n")
     })
+}
+
+fn busy(why: &str) -> Answer {
+    let error = Error::new(Code::Generic, format!("{why}: try again"));
+    let mut answer = api::failed(StatusCode::SERVICE_UNAVAILABLE, &error);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
 }
 
 /// Plain text.

@@ -9,6 +9,7 @@ mod metrics;
 mod notify;
 mod openapi;
 mod page;
+mod patience;
 mod public;
 mod settings;
 mod status;
@@ -26,6 +27,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use notify::notify;
+use patience::Patience;
 use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -219,6 +221,7 @@ async fn connection(
     watcher: hyper_util::server::graceful::Watcher,
     limit: Duration,
 ) {
+    let stream = Patience::new(stream, Duration::from_secs(app.settings.limits.request_timeout));
     let service = service_fn(move |request| {
         let app = Arc::clone(&app);
         async move { Ok::<_, Infallible>(app.handle(entry, request).await) }

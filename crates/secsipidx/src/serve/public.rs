@@ -1,17 +1,38 @@
 //! GET /v1/pub/: certificates for verifiers. Never a file outside the folder, never a private key.
 
+use bytes::Bytes;
 use der::{Decode, Tagged};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Largest file: a chain has 8 KiB, a CRL of a country a few MiB.
-const MAX_FILE: u64 = 16 * 1024 * 1024;
+const MAX_FILE: u32 = 16 * 1024 * 1024;
+/// Octets of all files that are being sent: clients that read slowly must not fill the memory.
+const MAX_SENT: usize = 64 * 1024 * 1024;
 
 /// A folder that is open.
-pub struct Folder(OwnedFd);
+pub struct Folder {
+    folder: OwnedFd,
+    /// Octets that may still be read into memory.
+    free: Arc<Semaphore>,
+}
+
+/// A file's content, until it is sent.
+struct Content {
+    octets: Vec<u8>,
+    _part: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Content {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets
+    }
+}
 
 /// Why a file is not served.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +41,8 @@ pub enum Refusal {
     NotFound,
     /// It holds a private key.
     Secret,
+    /// Too much is being sent.
+    Busy,
 }
 
 impl Folder {
@@ -31,14 +54,15 @@ impl Folder {
         if !path.is_dir() {
             return Err(std::io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self(File::open(path)?.into()))
+        let folder = File::open(path)?.into();
+        Ok(Self { folder, free: Arc::new(Semaphore::new(MAX_SENT)) })
     }
 
     /// The content of a file by its path in a URL, still percent-encoded.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn read(&self, path: &str) -> Result<Vec<u8>, Refusal> {
+    pub fn read(&self, path: &str) -> Result<Bytes, Refusal> {
         let path = decode(path).ok_or(Refusal::NotFound)?;
         // Dot files too: nobody means to publish them.
         if path.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
@@ -49,14 +73,22 @@ impl Folder {
         let how = OpenHow::new()
             .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
             .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let file = File::from(openat2(&self.0, path.as_str(), how).map_err(|_| Refusal::NotFound)?);
+        let file =
+            File::from(openat2(&self.folder, path.as_str(), how).map_err(|_| Refusal::NotFound)?);
         let metadata = file.metadata().map_err(|_| Refusal::NotFound)?;
-        if !metadata.is_file() || metadata.len() > MAX_FILE {
+        let size = u32::try_from(metadata.len()).unwrap_or(u32::MAX);
+        if !metadata.is_file() || size > MAX_FILE {
             return Err(Refusal::NotFound);
         }
-        let mut content = Vec::new();
-        file.take(MAX_FILE).read_to_end(&mut content).map_err(|_| Refusal::NotFound)?;
-        if is_secret(&content) { Err(Refusal::Secret) } else { Ok(content) }
+        let part = Arc::clone(&self.free).try_acquire_many_owned(size);
+        let _part = part.map_err(|_| Refusal::Busy)?;
+        let mut octets = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+        file.take(size.into()).read_to_end(&mut octets).map_err(|_| Refusal::NotFound)?;
+        if is_secret(&octets) {
+            Err(Refusal::Secret)
+        } else {
+            Ok(Bytes::from_owner(Content { octets, _part }))
+        }
     }
 }
 
