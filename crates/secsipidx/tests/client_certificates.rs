@@ -3,8 +3,8 @@
 
 mod support;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
 use support::{CALL, Folder, KEYS, OURS, Reply, Service, request};
 
 const CSV: &str = "12155550100,12025550100,A,o-1,https://e.org/c.pem";
@@ -26,8 +26,8 @@ fn https(more: &str) -> String {
     )
 }
 
-/// What is answered to a client with the certificate of this name; status 0 if nothing is.
-fn post(service: &Service, folder: &Folder, client: &str, request: &str) -> Reply {
+/// A connection of a client with the certificate of this name.
+fn connect(service: &Service, folder: &Folder, client: &str) -> Child {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-quiet", "-connect", &format!("127.0.0.1:{}", service.port)]);
     if !client.is_empty() {
@@ -35,7 +35,12 @@ fn post(service: &Service, folder: &Folder, client: &str, request: &str) -> Repl
         command.args(["-cert", &certificate, "-cert_chain", &certificate, "-key", &key]);
     }
     command.current_dir(&folder.0).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut client = command.stderr(Stdio::null()).spawn().unwrap();
+    command.stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// What is answered to a client with the certificate of this name; status 0 if nothing is.
+fn post(service: &Service, folder: &Folder, client: &str, request: &str) -> Reply {
+    let mut client = connect(service, folder, client);
     // One that was refused has gone.
     let _ = client.stdin.as_mut().unwrap().write_all(request.as_bytes());
     let reply = Reply::read(client.stdout.as_mut().unwrap());
@@ -163,4 +168,47 @@ fn a_client_on_a_crl_is_refused() {
     assert!(said.contains("\"clients/crl-indirect.pem\" can't be used"), "{said}");
     let said = check(&with("clients/crl.pem").replace("client_ca = \"clients.pem\"", ""));
     assert!(said.contains("set https.client_ca as well"), "{said}");
+}
+
+#[test]
+fn a_client_that_is_revoked_signs_no_more_on_an_open_connection() {
+    let folder = folder();
+    folder.out("ca clients --update --revoke 8");
+    let config = https("[limits]\nheader_timeout = 60\n")
+        .replace("client_ca", "client_crl = \"clients/crl.pem\"\nclient_ca");
+    let service = Service::start(&folder, &config);
+    let mut client = connect(&service, &folder, "clients/spc-7");
+    let sign = request("/v1/sign", "", CALL).replace("Connection: close\r\n", "");
+    client.stdin.as_mut().unwrap().write_all(sign.as_bytes()).unwrap();
+    let mut answers = BufReader::new(client.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("{\"identity\"") {
+        line.clear();
+        assert_ne!(answers.read_line(&mut line).unwrap(), 0);
+    }
+    folder.out("ca clients --update --revoke 7");
+    service.logged("is read again");
+    // It may have ended before it is told.
+    let sign = request("/v1/sign", "", CALL);
+    let _ = client.stdin.as_mut().unwrap().write_all(sign.as_bytes());
+    assert_eq!(Reply::read(&mut answers).status, 0);
+    client.wait().unwrap();
+}
+
+#[test]
+fn sessions_of_clients_are_not_resumed() {
+    let folder = folder();
+    let service = Service::start(&folder, &https(""));
+    let line = format!(
+        "s_client -connect 127.0.0.1:{} -cert clients/spc-7.pem -cert_chain clients/spc-7.pem -key clients/spc-7-key.pem",
+        service.port
+    );
+    for version in ["-tls1_2", "-tls1_3"] {
+        folder.openssl(&format!("{line} {version} -sess_out {version}"));
+        // Without a ticket there is no session to keep.
+        if folder.join(version).exists() {
+            let again = folder.openssl(&format!("{line} {version} -sess_in {version}"));
+            assert!(again.contains("\nNew, TLS"), "{again}");
+        }
+    }
 }

@@ -25,10 +25,10 @@ use app::App;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use notify::notify;
 use patience::Patience;
 use std::convert::Infallible;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ use stir::{Code, Error, Result};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use workers::Workers;
 
@@ -44,6 +44,9 @@ use workers::Workers;
 const MAX_HEADER: usize = 16 * 1024;
 /// Between two attempts to accept when there are no file descriptors left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// For how long a client's certificate counts on the connection that it was shown on: it may expire,
+/// and so may the CRL that does not name it.
+const CERTIFIED_FOR: Duration = Duration::from_secs(3600);
 
 /// `serve`
 ///
@@ -75,7 +78,7 @@ async fn serve_until_stopped(settings: Settings, workers: Arc<Workers>) -> Resul
     let drain = Duration::from_secs(settings.limits.drain);
     let connections = Arc::new(Semaphore::new(settings.limits.connections));
     let app = Arc::new(App::new(settings)?);
-    let graceful = Arc::new(GracefulShutdown::new());
+    let stop = watch::Sender::new(false);
     let mut listeners = Vec::new();
     if let Some(http) = &app.settings.http {
         listeners.push((bind(&http.listen).await?, None, "HTTP", http.status_page));
@@ -105,7 +108,7 @@ async fn serve_until_stopped(settings: Settings, workers: Arc<Workers>) -> Resul
         let server = Server {
             app: Arc::clone(&app),
             entry,
-            graceful: Arc::clone(&graceful),
+            stop: stop.subscribe(),
             connections: Arc::clone(&connections),
             workers: Arc::clone(&workers),
             tls,
@@ -118,18 +121,17 @@ async fn serve_until_stopped(settings: Settings, workers: Arc<Workers>) -> Resul
         _ = interrupt.recv() => {}
     }
     notify("STOPPING=1");
-    log::info!("stopping; connections still open: {}", graceful.count());
     app.drain();
     for task in &accepting {
         task.abort();
     }
-    // The last owner but the tasks: they end with the abort.
     for task in accepting {
         let _ = task.await;
     }
-    if let Some(graceful) = Arc::into_inner(graceful)
-        && tokio::time::timeout(drain, graceful.shutdown()).await.is_err()
-    {
+    // Only connections listen to it now.
+    log::info!("stopping; connections still open: {}", stop.receiver_count());
+    stop.send_replace(true);
+    if tokio::time::timeout(drain, stop.closed()).await.is_err() {
         log::warn!("limits.drain ({} s) is over: what is still open is cut off", drain.as_secs());
     }
     log::info!("stopped");
@@ -151,7 +153,8 @@ async fn bind(listen: &str) -> Result<TcpListener> {
 struct Server {
     app: Arc<App>,
     entry: Entry,
-    graceful: Arc<GracefulShutdown>,
+    /// Whether the service stops.
+    stop: watch::Receiver<bool>,
     connections: Arc<Semaphore>,
     workers: Arc<Workers>,
     tls: Option<Arc<tls::Current>>,
@@ -176,24 +179,32 @@ impl Server {
             };
             // Small answers: waiting for more to send would only delay them.
             let _ = stream.set_nodelay(true);
-            let watcher = self.graceful.watcher();
-            let (app, entry, tls) = (Arc::clone(&self.app), self.entry, self.tls.clone());
+            let mut stop = self.stop.clone();
+            let (app, entry) = (Arc::clone(&self.app), self.entry);
+            let config = self.tls.as_ref().map(|tls| tls.config());
             self.workers.spawn(async move {
                 let _permit = permit;
                 // It was accepted on another worker.
                 let Ok(stream) = TcpStream::from_std(stream) else { return };
                 let limit = Duration::from_secs(app.settings.limits.header_timeout);
-                match tls {
-                    None => connection(stream, app, entry, watcher, limit).await,
-                    Some(tls) => {
-                        if let Some(stream) = handshake(&tls.acceptor(), stream, limit).await {
-                            let shown = stream.get_ref().1.peer_certificates().is_some();
-                            let entry =
-                                Entry { certified: entry.certified.map(|_| shown), ..entry };
-                            connection(stream, app, entry, watcher, limit).await;
-                        }
+                // Who stops the service waits until nobody holds `stop`.
+                let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
+                let Some(mut config) = config else {
+                    return connection(stream, app, entry, stopped, limit).await;
+                };
+                let acceptor = TlsAcceptor::from(Arc::clone(&config.borrow_and_update()));
+                let Some(stream) = handshake(&acceptor, stream, limit).await else { return };
+                let shown = stream.get_ref().1.peer_certificates().is_some();
+                let entry = Entry { certified: entry.certified.map(|_| shown), ..entry };
+                let ended = async {
+                    tokio::select! {
+                        () = stopped => {}
+                        // The certificate was judged by files that are not in use any more.
+                        _ = config.changed(), if shown => {}
+                        () = tokio::time::sleep(CERTIFIED_FOR), if shown => {}
                     }
-                }
+                };
+                connection(stream, app, entry, ended, limit).await;
             });
         }
     }
@@ -214,11 +225,12 @@ async fn handshake(
     }
 }
 
+/// Serves until the client ends it, or `ended` does, and then the request that was begun.
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: Arc<App>,
     entry: Entry,
-    watcher: hyper_util::server::graceful::Watcher,
+    ended: impl Future<Output = ()>,
     limit: Duration,
 ) {
     let stream = Patience::new(stream, Duration::from_secs(app.settings.limits.request_timeout));
@@ -231,7 +243,17 @@ async fn connection(
         .header_read_timeout(limit)
         .max_buf_size(MAX_HEADER)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(e) = watcher.watch(connection).await {
+    let mut connection = pin!(connection);
+    let result = tokio::select! {
+        // First: what comes after the end is not read.
+        biased;
+        () = ended => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        result = connection.as_mut() => result,
+    };
+    if let Err(e) = result {
         log::debug!("connection: {e}");
     }
 }

@@ -2,17 +2,17 @@
 
 use super::settings::Https;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use stir::{Code, Error, Result};
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::watch;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{
     CertificateDer, CertificateRevocationListDer, PrivateKeyDer,
 };
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 /// Between two looks at the files: a certificate lives for months.
@@ -26,7 +26,7 @@ pub struct Current {
     settings: Https,
     /// Of the files that were read first.
     first: Stamp,
-    config: RwLock<Arc<ServerConfig>>,
+    config: watch::Sender<Arc<ServerConfig>>,
 }
 
 impl Current {
@@ -37,7 +37,7 @@ impl Current {
     pub fn new(settings: &Https) -> Result<Arc<Self>> {
         // Taken before the files are read: a change in between shows at the first look.
         let first = stamp(settings);
-        let config = RwLock::new(Arc::new(read(settings)?));
+        let config = watch::Sender::new(Arc::new(read(settings)?));
         Ok(Arc::new(Self { settings: settings.clone(), first, config }))
     }
 
@@ -46,14 +46,13 @@ impl Current {
         self.settings.client_ca.is_some()
     }
 
-    /// What takes a connection.
-    pub fn acceptor(&self) -> TlsAcceptor {
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner)).into()
+    /// What takes a connection, and tells when it is replaced.
+    pub fn config(&self) -> watch::Receiver<Arc<ServerConfig>> {
+        self.config.subscribe()
     }
 
     /// Reads the files again whenever they change; never ends. What can't be read leaves what is in
-    /// use. Sessions of before are not resumed: they would bring a client's certificate with them
-    /// that was judged by another file.
+    /// use.
     pub async fn watch(self: Arc<Self>) {
         let mut seen = self.first;
         loop {
@@ -64,7 +63,7 @@ impl Current {
             }
             match read(&self.settings) {
                 Ok(config) => {
-                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                    self.config.send_replace(Arc::new(config));
                     log::info!("{} is read again", self.settings.certificate.display());
                 }
                 Err(e) => log::error!("the certificate in use stays: {e}"),
@@ -102,6 +101,11 @@ fn read(settings: &Https) -> Result<ServerConfig> {
         bad(&settings.key, format!("and \"{certificate}\" don't go together: {e}"))
     })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if settings.client_ca.is_some() {
+        // A session that is resumed brings its client's certificate along, and nobody judges it.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     Ok(config)
 }
 
