@@ -93,8 +93,30 @@ fn wrong_requests_are_refused_with_a_reason() {
         assert!(reply.status != 404 || expected == 404, "{path}: {reply:?}");
         assert_ne!(reply.status, 405, "{path}");
     }
-    std::fs::remove_file(folder.join("lab/spc-1234-key.pem")).unwrap();
-    assert_eq!(service.get("/readyz").status, 503);
+}
+
+#[test]
+fn ready_is_who_can_sign() {
+    let folder = Folder::lab();
+    let path = folder.join("lab/spc-1234-key.pem").display().to_string();
+    let key = folder.read("lab/spc-1234-key.pem");
+    for name in ["lab/spc-1234-key.pem", &format!("file://{path}")] {
+        let config = local("").replace("lab/spc-1234-key.pem", name);
+        let service = Service::start(&folder, &config);
+        let check = || folder.ours("serve --config service.toml --check");
+        assert_eq!(service.get("/readyz").status, 200, "{name}");
+        assert!(check().status.success(), "{name}");
+        for text in ["junk", "", "-----BEGIN PRIVATE KEY-----\n"] {
+            folder.write("lab/spc-1234-key.pem", text);
+            assert_eq!(service.get("/readyz").status, 503, "{name}: {text}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(service.get("/readyz").status, 503, "{name}");
+        let said = check();
+        assert_eq!(said.status.code(), Some(1), "{name}");
+        assert!(String::from_utf8_lossy(&said.stderr).contains("spc-1234-key.pem"), "{said:?}");
+        folder.write("lab/spc-1234-key.pem", &key);
+    }
 }
 
 #[test]

@@ -200,14 +200,25 @@ impl App {
         }
     }
 
-    fn ready(&self) -> Answer {
+    /// Whether calls can be signed, where a key is set.
+    ///
+    /// # Errors
+    /// As [`Signer::check_key`].
+    pub fn check_key(&self) -> Result<()> {
         let key = &self.settings.sign.key;
+        if key.is_empty() { Ok(()) } else { self.signer.check_key(key) }
+    }
+
+    fn ready(&self) -> Answer {
         if self.draining.load(Ordering::Relaxed) {
-            text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-        } else if !key.is_empty() && std::fs::metadata(key).is_err() {
-            text(StatusCode::SERVICE_UNAVAILABLE, "the private key is gone\n")
-        } else {
-            text(StatusCode::OK, "ready\n")
+            return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        }
+        match self.check_key() {
+            Ok(()) => text(StatusCode::OK, "ready\n"),
+            Err(e) => {
+                log::info!("not ready: {e}");
+                text(StatusCode::SERVICE_UNAVAILABLE, "the private key can't be used\n")
+            }
         }
     }
 
