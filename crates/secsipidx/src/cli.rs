@@ -254,7 +254,7 @@ pub struct Ca {
     #[arg(long, value_name = "URL", default_value = "https://127.0.0.1/crl-indirect.pem")]
     pub crl_url: String,
     /// Go on with the laboratory in the folder: add certificates, make trust list and CRLs anew, with
-    /// what --revoke names on them
+    /// what --revoke names on them besides those revoked before
     #[arg(long)]
     pub update: bool,
     /// Replace files that are there

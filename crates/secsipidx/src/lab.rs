@@ -8,6 +8,10 @@ use p256::elliptic_curve::zeroize::Zeroizing;
 use std::path::Path;
 use std::process::ExitCode;
 use stir::{Code, Error, Result};
+use x509_cert::crl::RevokedCert;
+
+/// The CRLs of CA and root.
+const CRL: &str = "crl.pem";
 
 /// `csr`
 ///
@@ -51,7 +55,7 @@ pub fn ca(args: &Ca) -> Result<ExitCode> {
     let crl = (args.crl_url.as_str(), lab.administrator.name());
     let inter_pem = lab.inter.pem()?;
     let mut files = if args.update { Vec::new() } else { lab.files()? };
-    let mut revoked = Vec::new();
+    let mut revoked = if args.update { lab.revoked(&args.folder)? } else { Vec::new() };
     for code in &codes {
         let (pem, key) = (format!("spc-{code}.pem"), format!("spc-{code}-key.pem"));
         let holder = if there(code) {
@@ -64,8 +68,9 @@ pub fn ca(args: &Ca) -> Result<ExitCode> {
             files.push(secret(&key, &holder)?);
             holder
         };
-        if args.revoke.contains(code) {
-            revoked.push(holder);
+        let serial = holder.certificate.tbs_certificate().serial_number();
+        if args.revoke.contains(code) && revoked.iter().all(|one| one.serial_number != *serial) {
+            revoked.push(holder.revocation()?);
         }
     }
     // Half a new laboratory in an old one would be of no use: all files, or none.
@@ -138,6 +143,24 @@ impl Lab {
         })
     }
 
+    /// Who is revoked in a folder.
+    fn revoked(&self, folder: &Path) -> Result<Vec<RevokedCert>> {
+        let path = folder.join(CRL);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        self.inter.revoked(&input::read(&path.to_string_lossy())?).map_err(|e| {
+            Error::new(
+                e.code(),
+                format!(
+                    "\"{}\" {}: remove it if nobody is to stay revoked",
+                    path.display(),
+                    e.message()
+                ),
+            )
+        })
+    }
+
     fn files(&self) -> Result<Vec<File>> {
         let inter = self.inter.pem()?;
         let administrator = self.administrator.pem()?;
@@ -153,15 +176,12 @@ impl Lab {
     }
 
     /// What runs out, or changes with who is revoked.
-    fn lists(&self, args: &Ca, revoked: &[Holder]) -> Result<Vec<File>> {
+    fn lists(&self, args: &Ca, revoked: &[RevokedCert]) -> Result<Vec<File>> {
         let indirect = Indirect { issuer: self.inter.name(), url: &args.crl_url };
         let days = args.days;
         Ok(vec![
             // The root's own as well: who checks the whole chain (Asterisk does) asks for both.
-            public(
-                "crl.pem",
-                self.inter.crl(days, revoked, None)? + &self.root.crl(days, &[], None)?,
-            ),
+            public(CRL, self.inter.crl(days, revoked, None)? + &self.root.crl(days, &[], None)?),
             public("crl-indirect.pem", self.administrator.crl(days, revoked, Some(&indirect))?),
             public("trust-list.jws", self.administrator.trust_list(days, &[&self.root])?),
         ])

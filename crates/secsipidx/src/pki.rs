@@ -7,14 +7,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use der::asn1::{BitString, ObjectIdentifier, OctetString};
 use der::oid::AssociatedOid;
 use der::referenced::OwnedToRef;
-use der::{Encode, EncodePem, pem::LineEnding};
+use der::{Decode, Encode, EncodePem, pem::LineEnding};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, Signature, SigningKey};
 use p256::pkcs8::spki::{SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
 use serde_json::json;
+use std::fmt::Display;
 use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 use stir::{Code, Error, Result};
+use tokio_rustls::rustls::pki_types::CertificateRevocationListDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{self, Builder, CertificateBuilder, CrlBuilder};
 use x509_cert::certificate::{Certificate, TbsCertificate};
@@ -114,6 +117,36 @@ impl Holder {
         self.certificate.to_pem(LineEnding::LF).map_err(|e| wrong("the certificate", e))
     }
 
+    /// The revocation of this certificate, now.
+    ///
+    /// # Errors
+    /// The time can't be encoded.
+    pub fn revocation(&self) -> Result<RevokedCert> {
+        Ok(RevokedCert {
+            serial_number: self.certificate.tbs_certificate().serial_number().clone(),
+            revocation_date: Time::now().map_err(|e| wrong("the revocation", e))?,
+            crl_entry_extensions: None,
+        })
+    }
+
+    /// What this issuer revoked before: on its own CRL among these, PEM.
+    ///
+    /// # Errors
+    /// [`Code::Generic`]: one can't be read, or none is its own.
+    pub fn revoked(&self, crls: &str) -> Result<Vec<RevokedCert>> {
+        let unreadable = |e: &dyn Display| Error::new(Code::Generic, format!("is no CRL: {e}"));
+        let mut revoked: Option<Vec<_>> = None;
+        for crl in CertificateRevocationListDer::pem_slice_iter(crls.as_bytes()) {
+            let crl = crl.map_err(|e| unreadable(&e))?;
+            let list = CertificateList::from_der(&crl).map_err(|e| unreadable(&e))?.tbs_cert_list;
+            if list.issuer == *self.name() {
+                let entries = list.revoked_certificates.unwrap_or_default();
+                revoked.get_or_insert_default().extend(entries);
+            }
+        }
+        revoked.ok_or_else(|| Error::new(Code::Generic, "holds no CRL of this CA"))
+    }
+
     /// A CRL of this issuer with these certificates on it: its own, or, `indirect`, another's.
     ///
     /// # Errors
@@ -121,7 +154,7 @@ impl Holder {
     pub fn crl(
         &self,
         days: u32,
-        revoked: &[Self],
+        revoked: &[RevokedCert],
         indirect: Option<&Indirect<'_>>,
     ) -> Result<String> {
         let made = || -> builder::Result<CertificateList> {
@@ -129,9 +162,12 @@ impl Holder {
             let number = CrlNumber::try_from(now())?;
             let mut list =
                 CrlBuilder::new(&self.certificate, number)?.with_next_update(Some(after(days)?));
-            let mut entries = Vec::new();
-            for holder in revoked {
-                entries.push(entry(holder, indirect.map(|indirect| indirect.issuer))?);
+            let mut entries = revoked.to_vec();
+            if let Some(indirect) = indirect {
+                let issuer = indirect.certificate_issuer()?;
+                entries.iter_mut().for_each(|entry| {
+                    entry.crl_entry_extensions = Some(vec![issuer.clone()]);
+                });
             }
             if !entries.is_empty() {
                 list = list.with_certificates(entries.into_iter());
@@ -186,6 +222,12 @@ pub struct Indirect<'a> {
 }
 
 impl Indirect<'_> {
+    /// What an entry says of its certificate.
+    fn certificate_issuer(&self) -> der::Result<Extension> {
+        let names = vec![GeneralName::DirectoryName(self.issuer.clone())];
+        extension(CERTIFICATE_ISSUER, true, names.to_der()?)
+    }
+
     fn extension(&self) -> der::Result<Extension> {
         let point = IssuingDistributionPoint {
             distribution_point: Some(full_name(self.url)?),
@@ -271,20 +313,6 @@ fn full_name(url: &str) -> der::Result<DistributionPointName> {
     Ok(DistributionPointName::FullName(vec![name]))
 }
 
-fn entry(holder: &Holder, issuer: Option<&Name>) -> der::Result<RevokedCert> {
-    let issuer = issuer
-        .map(|issuer| {
-            let names = vec![GeneralName::DirectoryName(issuer.clone())];
-            extension(CERTIFICATE_ISSUER, true, names.to_der()?)
-        })
-        .transpose()?;
-    Ok(RevokedCert {
-        serial_number: holder.certificate.tbs_certificate().serial_number().clone(),
-        revocation_date: Time::now()?,
-        crl_entry_extensions: issuer.map(|extension| vec![extension]),
-    })
-}
-
 fn extension(oid: ObjectIdentifier, critical: bool, value: Vec<u8>) -> der::Result<Extension> {
     Ok(Extension { extn_id: oid, critical, extn_value: OctetString::new(value)? })
 }
@@ -309,6 +337,6 @@ fn signer(key: &NewKey) -> SigningKey {
     SigningKey::from(key.secret())
 }
 
-fn wrong(what: &str, e: impl std::fmt::Display) -> Error {
+fn wrong(what: &str, e: impl Display) -> Error {
     Error::new(Code::Generic, format!("{what} can't be made: {e}"))
 }

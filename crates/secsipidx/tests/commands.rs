@@ -79,9 +79,11 @@ fn the_laboratory_is_what_openssl_and_the_core_take() {
 fn a_laboratory_goes_on() {
     let folder = Folder::lab();
     let key = folder.read("lab/root-key.pem");
+    folder.out("ca lab --update --revoke 1234");
+    // Who was revoked stays so.
     folder.out("ca lab --update --spc 9999 --revoke 1234");
     assert_eq!(folder.read("lab/root-key.pem"), key);
-    for (code, revoked) in [("1234", true), ("5678", false), ("9999", false)] {
+    for (code, revoked) in [("1234", true), ("5678", true), ("9999", false)] {
         folder.write("id", sign(&folder, code));
         for crl in ["crl.pem", "crl-indirect.pem"] {
             let output = folder.ours(&format!(
@@ -93,6 +95,15 @@ fn a_laboratory_goes_on() {
     for line in ["ca lab --update --revoke 1", "ca other --update", "ca lab --update --force"] {
         assert!(!folder.ours(line).status.success(), "{line}");
     }
+    // Nor does a file that can't be read take anybody off.
+    let crl = folder.read("lab/crl.pem");
+    for text in ["junk", &crl.replace('M', "N")] {
+        folder.write("lab/crl.pem", text);
+        let output = folder.ours("ca lab --update");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("crl.pem"), "{output:?}");
+        assert_eq!(folder.read("lab/crl.pem"), text);
+    }
+    folder.write("lab/crl.pem", crl);
     folder.write("lab/spc-5678-key.pem", folder.read("lab/spc-1234-key.pem"));
     let output = folder.ours("ca lab --update --revoke 5678");
     assert!(String::from_utf8_lossy(&output.stderr).contains("spc-5678.pem"), "{output:?}");
