@@ -22,7 +22,8 @@ const USAGE_STATUS: u8 = 1;
 const NO_X5U: &str = "https://127.0.0.1/cert.pem";
 /// Names the file with the bearer token for signing, since no stock flag does.
 const TOKEN_FILE: &str = "SECSIPIDX_TOKEN_FILE";
-/// What `-timeout 0`, for ever with the stock tool, is here: the most that a download may take.
+/// What `-timeout 0`, for ever with the stock tool, and longer ones are here: the most that a download
+/// may take.
 const LONGEST_TIMEOUT: i64 = 60;
 
 /// Runs a command line without a subcommand.
@@ -115,7 +116,7 @@ pub fn config(flags: &Flags) -> Result<Config> {
         expire: Some(number("expire", flags.expire.max(0))?),
         timeout: number(
             "timeout",
-            if flags.timeout == 0 { LONGEST_TIMEOUT } else { flags.timeout },
+            if flags.timeout == 0 { LONGEST_TIMEOUT } else { flags.timeout.min(LONGEST_TIMEOUT) },
         )?,
         cache_dir,
         cache_expire: number("cache-expire", flags.cache_expire)?,

@@ -573,6 +573,10 @@ pub const ROWS: &[(&str, &[&str])] = &[
         "check-timeout-zero",
         &["-c", "-p", "public.pem", "-identity", "{fresh}", "-expire", "300", "-timeout", "0"],
     ),
+    (
+        "check-timeout-long",
+        &["-c", "-p", "public.pem", "-identity", "{fresh}", "-expire", "300", "-timeout", "3600"],
+    ),
     // The service, where it can't start.
     ("http-no-port", &["-http-srv", "nowhere"]),
     ("https-no-key", &["-https-srv", "127.0.0.1:0"]),
