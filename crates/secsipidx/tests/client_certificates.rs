@@ -115,6 +115,17 @@ fn the_authorities_are_read_again_when_their_file_changes() {
     service.logged("is read again");
     assert_eq!((sign("clients/spc-7"), sign("lab/spc-1234")), (0, 200));
 
+    // One that failed is tried again, even where the file looks the same.
+    let good = folder.read("clients/root.pem");
+    folder.write("clients.pem", "-".repeat(good.len()));
+    service.logged("the certificate in use stays");
+    let bad = std::fs::metadata(folder.join("clients.pem")).unwrap();
+    let mended = std::fs::File::open(folder.write("mended", good)).unwrap();
+    mended.set_modified(bad.modified().unwrap()).unwrap();
+    std::fs::rename(folder.join("mended"), folder.join("clients.pem")).unwrap();
+    service.logged("is read again");
+    assert_eq!((sign("clients/spc-7"), sign("lab/spc-1234")), (200, 0));
+
     // At start it is an error that names the file.
     for (text, part) in [("junk", "holds no certificate"), ("", "holds no certificate")] {
         folder.write("clients.pem", text);

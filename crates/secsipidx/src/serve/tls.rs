@@ -52,21 +52,27 @@ impl Current {
     }
 
     /// Reads the files again whenever they change; never ends. What can't be read leaves what is in
-    /// use.
+    /// use, and is read again until it can be: what was wrong need not show in the files' times.
     pub async fn watch(self: Arc<Self>) {
         let mut seen = self.first;
+        let mut failed = None;
         loop {
             tokio::time::sleep(LOOK).await;
             let stamp = stamp(&self.settings);
-            if stamp == seen {
+            if stamp == seen && failed.is_none() {
                 continue;
             }
             match read(&self.settings) {
                 Ok(config) => {
                     self.config.send_replace(Arc::new(config));
                     log::info!("{} is read again", self.settings.certificate.display());
+                    failed = None;
                 }
-                Err(e) => log::error!("the certificate in use stays: {e}"),
+                Err(e) if failed.as_ref() == Some(&e) => {}
+                Err(e) => {
+                    log::error!("the certificate in use stays: {e}");
+                    failed = Some(e);
+                }
             }
             seen = stamp;
         }
