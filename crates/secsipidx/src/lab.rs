@@ -150,14 +150,9 @@ impl Lab {
             return Ok(Vec::new());
         }
         self.inter.revoked(&input::read(&path.to_string_lossy())?).map_err(|e| {
-            Error::new(
-                e.code(),
-                format!(
-                    "\"{}\" {}: remove it if nobody is to stay revoked",
-                    path.display(),
-                    e.message()
-                ),
-            )
+            let (path, why) = (path.display(), e.message());
+            let message = format!("\"{path}\" {why}: remove it if nobody is to stay revoked");
+            Error::new(e.code(), message)
         })
     }
 
