@@ -87,7 +87,8 @@ impl HttpFetcher {
         let deadline = Instant::now() + limit;
         let response = client.get(parsed).timeout(limit).send().map_err(|e| {
             let why = if e.is_timeout() {
-                format!("no answer in {:.1} s", limit.as_secs_f32())
+                // 5 s, or 0.4 s of what is left of them.
+                format!("no answer in {} s", (limit.as_secs_f32() * 10.0).round() / 10.0)
             } else {
                 reasons(&e)
             };
