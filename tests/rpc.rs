@@ -184,7 +184,7 @@ fn a_reload_changes_all_or_nothing_in_every_process() {
     let shown = world.ask(&["secsipid.reload"]);
     assert!(shown.contains("key.pem") && shown.contains("nothing was changed"), "{shown}");
     // One that is gone is no longer in force, and holds up nothing.
-    std::fs::remove_file(world.lab.path("key.pem")).unwrap();
+    std::fs::remove_file(world.lab.folder.join("key.pem")).unwrap();
     let shown = world.ask(&["secsipid.reload"]);
     assert_eq!(["keys", "keys_gone"].map(|n| value(&shown, n)), ["0", "1"], "{shown}");
     let log = world.kamailio.log();
