@@ -126,14 +126,16 @@ pub(crate) fn get_url(url: &str) -> (Outcome, Option<Vec<u8>>) {
 /// Writes the verstat of the last check into the message: into P-Asserted-Identity, or From where
 /// there is none. One that came from outside goes from both.
 pub(crate) fn set_verstat(message: &Message) -> Outcome {
+    let verifier = state::verifier();
     let marked = results::with_report(message.id(), |report| {
         let report = report.ok_or_else(|| {
             let why = "nothing of this message was checked: call secsipid_check_identity first";
             Error::new(Code::Generic, why)
         })?;
         message.change_callers(|asserted, is_asserted, field| {
-            let verstat = |uri: &str| state::verifier().verstat(report, uri);
-            verstat::mark(field, |uri| (is_asserted == asserted).then(|| verstat(uri)))
+            verstat::mark(field, |uri| {
+                (is_asserted == asserted).then(|| verifier.verstat(report, uri))
+            })
         })
     });
     match marked {

@@ -9,6 +9,7 @@ pub use parties::{MAX_DEST, MAX_URI_LEN};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::credentials::is_url;
 use crate::error::{Code, Error, Result};
 use crate::key::SigningKey;
 use crate::passport::{self, ALG, Ppt, TYP};
@@ -195,7 +196,7 @@ pub(crate) fn valid_x5u(x5u: &str) -> Result<()> {
             x5u.len()
         ));
     }
-    if !x5u.starts_with("http://") && !x5u.starts_with("https://") {
+    if !is_url(x5u) {
         return wrong(format!("x5u {x5u:?} is no http:// or https:// URL"));
     }
     match x5u.chars().find(|c| !c.is_ascii_graphic() || matches!(c, '<' | '>' | '"' | '\\')) {
