@@ -1,7 +1,9 @@
 //! Redis, as far as it is needed here: RESP2, GET, SET, DEL. It is not trusted, and never waited
 //! for: what does not answer at once is left alone for a while.
 
-use crate::settings::limits::{MAX_REDIS_PAUSE, REDIS_CONNECTIONS, REDIS_PAUSE, REDIS_TIMEOUT};
+use crate::settings::limits::{
+    MAX_REDIS_PAUSE, MAX_REDIS_TIMEOUT, REDIS_CONNECTIONS, REDIS_PAUSE, REDIS_TIMEOUT,
+};
 use crate::settings::wrong;
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
@@ -24,13 +26,18 @@ pub(crate) struct Server {
     /// The words after AUTH.
     login: Vec<String>,
     db: u32,
+    /// For a command, connection included.
+    timeout: Duration,
 }
 
 impl Server {
-    /// Reads `redis://[user:password@]host[:port][/db]`. Messages leave out what may be a password.
+    /// Reads `redis://[user:password@]host[:port][/db][?timeout=ms]`. Messages leave out what may be
+    /// a password.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let bad = |why: &str| {
-            wrong(format!("cache_url {why}: give redis://[user:password@]host[:port][/db]"))
+            wrong(format!(
+                "cache_url {why}: give redis://[user:password@]host[:port][/db][?timeout=ms]"
+            ))
         };
         let url = reqwest::Url::parse(text).map_err(|e| bad(&format!("is no URL ({e})")))?;
         if url.scheme() != "redis" {
@@ -42,6 +49,21 @@ impl Server {
             "" => 0,
             text => text.parse().map_err(|_| bad(&format!("has \"{text}\" for a db number")))?,
         };
+        let mut timeout = REDIS_TIMEOUT;
+        for (name, value) in url.query_pairs() {
+            if name != "timeout" {
+                return Err(bad(&format!("has \"{name}\", which is no option")));
+            }
+            timeout = value
+                .parse()
+                .ok()
+                .map(Duration::from_millis)
+                .filter(|time| (Duration::from_millis(1)..=MAX_REDIS_TIMEOUT).contains(time))
+                .ok_or_else(|| {
+                    let most = MAX_REDIS_TIMEOUT.as_millis();
+                    bad(&format!("has timeout \"{value}\", not 1 to {most} milliseconds"))
+                })?;
+        }
         let decoded = |text: &str| percent_decoded(text).ok_or_else(|| bad("has a broken % in it"));
         let login = [decoded(url.username())?, decoded(url.password().unwrap_or_default())?];
         Ok(Self {
@@ -49,6 +71,7 @@ impl Server {
             port: url.port().unwrap_or(DEFAULT_PORT),
             login: login.into_iter().filter(|word| !word.is_empty()).collect(),
             db,
+            timeout,
         })
     }
 }
@@ -145,7 +168,7 @@ impl Redis {
             return Answer::Skipped;
         }
         self.busy.set(self.busy.get() + 1);
-        let result = tokio::time::timeout(REDIS_TIMEOUT, self.exchange(words)).await;
+        let result = tokio::time::timeout(self.server.timeout, self.exchange(words)).await;
         self.busy.set(self.busy.get() - 1);
         let why = match result {
             Ok(Ok(value)) => {
@@ -153,7 +176,7 @@ impl Redis {
                 return Answer::Done(value);
             }
             Ok(Err(e)) => e.to_string(),
-            Err(_) => format!("no answer in {} ms", REDIS_TIMEOUT.as_millis()),
+            Err(_) => format!("no answer in {} ms", self.server.timeout.as_millis()),
         };
         self.idle.borrow_mut().clear();
         let failures = self.failures.get();
@@ -244,7 +267,21 @@ mod tests {
         assert_eq!(server.login, ["u", "p@ss"]);
         assert_eq!(Server::parse("redis://:pw@r").unwrap().login, ["pw"]);
         assert_eq!(Server::parse("redis://[::1]").unwrap().host, "::1");
-        for bad in ["", "r:6379", "http://r", "redis://", "redis://r/x", "redis://:secret%@r"] {
+        assert_eq!(server.timeout, REDIS_TIMEOUT);
+        let far = Server::parse("redis://r/1?timeout=250").unwrap();
+        assert_eq!((far.db, far.timeout), (1, Duration::from_millis(250)));
+        for bad in [
+            "",
+            "r:6379",
+            "http://r",
+            "redis://",
+            "redis://r/x",
+            "redis://:secret%@r",
+            "redis://r?timeout=0",
+            "redis://r?timeout=5001",
+            "redis://r?timeout=1s",
+            "redis://r?tls=1",
+        ] {
             let error = Server::parse(bad).err().unwrap_or_else(|| panic!("{bad} passes"));
             assert!(error.message().contains("cache_url"), "{bad}: {error}");
             assert!(!error.message().contains("secret"), "{error}");

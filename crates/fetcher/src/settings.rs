@@ -40,7 +40,7 @@ pub struct Settings {
     pub entries: u32,
     /// Octets of certificates in memory.
     pub bytes: u64,
-    /// `redis://[user:password@]host[:port][/db]`; empty for none.
+    /// `redis://[user:password@]host[:port][/db][?timeout=ms]`; empty for none.
     pub cache_url: String,
     /// Text file of URLs to fetch at start, one to a line; `#` starts a comment. Empty for none.
     pub prefetch_file: PathBuf,
@@ -183,8 +183,11 @@ pub mod limits {
     /// Time for name, connection and TLS: half of what is usual for the whole, so that a server that
     /// is off does not take it all.
     pub const CONNECT_SHARE: u32 = 2;
-    /// Time for a command of Redis, connection included: it is beside us or of no use.
+    /// Time for a command of Redis, connection included, where `cache_url` says no other: it is
+    /// beside us, or of little use.
     pub const REDIS_TIMEOUT: Duration = Duration::from_millis(100);
+    /// More than a Redis on another continent needs; what takes longer is slower than a download.
+    pub const MAX_REDIS_TIMEOUT: Duration = Duration::from_secs(5);
     /// Connections to Redis; a command that finds none free does without.
     pub const REDIS_CONNECTIONS: usize = 8;
     /// How long Redis is left alone after its first failure; doubles.
