@@ -88,7 +88,7 @@ demo: build
 
 .PHONY: test
 test: build
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
 
 .PHONY: test-kamailio-6.0 test-kamailio-6.1
 test-kamailio-6.0 test-kamailio-6.1: test-kamailio-%: deps

@@ -91,12 +91,12 @@ fn what_happens_is_counted() {
             b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
         )
         .unwrap();
-    prometheus.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    prometheus.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
     let mut page = String::new();
     let mut buffer = [0; 4096];
     while let Ok(len) = prometheus.read(&mut buffer) {
         page.push_str(&String::from_utf8_lossy(&buffer[..len]));
-        if len == 0 || page.contains("secsipid_verified") {
+        if len == 0 || page.contains("kamailio_secsipid_verified 20") {
             break;
         }
     }

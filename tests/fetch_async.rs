@@ -56,6 +56,15 @@ impl World {
         self.kamailio.udp().send(request)
     }
 
+    /// Calls until one needs not wait; all that are answered by the script have this code.
+    fn at_hand(&self, request: &Request, code: i64) {
+        wait_for("the certificate at hand", Duration::from_secs(20), || {
+            let reply = self.send(request);
+            assert!(reply.status != 200 || reply.number("X-Code") == code, "{reply:?}");
+            (reply.header("X-Fetched") == "1").then_some(())
+        });
+    }
+
     /// How often the script came to route CHECKED.
     fn checked(&self) -> usize {
         self.kamailio.log().matches("checked in").count()
@@ -73,19 +82,17 @@ fn a_call_waits_outside_and_goes_on_in_the_route() {
     let request = world.invite("/slow.pem", slow(SOON));
     let call = UdpCall::new(world.kamailio.port, request.clone());
     call.send("INVITE");
-    assert_eq!(call.next(SOON).expect("100 at once").status, 100);
+    assert_eq!(call.next(TIMEOUT).expect("100 at once").status, 100);
     // The only worker is free meanwhile.
-    let begun = Instant::now();
     assert_eq!(world.send(&Request::options()).status, 200);
-    assert!(begun.elapsed() < SOON && world.checked() == 0, "{:?}", begun.elapsed());
+    assert_eq!(world.checked(), 0, "{}", world.kamailio.log());
     let reply = call.last("INVITE");
     assert_eq!((reply.status, reply.number("X-Code")), (200, 1), "{reply:?}");
     assert_eq!(reply.header("X-Orig"), "12155551212");
     assert_eq!(reply.header("X-Fetched"), "", "the route alone has run");
     // From now on it is at hand, in the worker too.
     for _ in 0..3 {
-        let reply = world.send(&request);
-        assert_eq!((reply.number("X-Code"), reply.header("X-Fetched")), (1, "1"), "{reply:?}");
+        world.at_hand(&request, 1);
     }
     assert_eq!(world.http.count("/slow.pem"), 1);
     world.kamailio.assert_alive(&processes);
@@ -105,10 +112,9 @@ fn what_needs_no_certificate_or_never_gets_one_does_not_wait() {
     }
     // One that is not there fails by what its server says; the second time that is known.
     let request = world.invite("/gone.pem", |_| Answer::Status(404));
-    for fetched in ["", "1"] {
-        let reply = world.send(&request);
-        assert_eq!((reply.number("X-Code"), reply.header("X-Fetched")), (-403, fetched));
-    }
+    let reply = world.send(&request);
+    assert_eq!((reply.number("X-Code"), reply.header("X-Fetched")), (-403, ""), "{reply:?}");
+    world.at_hand(&request, -403);
     assert_eq!(world.http.count("/gone.pem"), 1);
     // One whose server says nothing fails when its time is over.
     let request = world.invite("/silent.pem", |_| Answer::Silent);
@@ -118,19 +124,18 @@ fn what_needs_no_certificate_or_never_gets_one_does_not_wait() {
     assert!(begun.elapsed() > TIMEOUT / 2 && begun.elapsed() < 2 * TIMEOUT);
     // Its failure is remembered: the next call may meet the end of the download, no more.
     let begun = Instant::now();
-    assert_eq!(world.send(&request).number("X-Code"), -402);
-    assert_eq!(world.send(&request).header("X-Fetched"), "1");
-    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    world.at_hand(&request, -402);
+    assert!(begun.elapsed() < TIMEOUT, "{:?}", begun.elapsed());
 }
 
 #[test]
 fn a_retransmission_runs_nothing_twice() {
     let mut world = World::new();
     let processes = world.kamailio.processes();
-    let call = UdpCall::new(world.kamailio.port, world.invite("/slow.pem", slow(SOON)));
+    let call = UdpCall::new(world.kamailio.port, world.invite("/slow.pem", slow(2 * SOON)));
     for _ in 0..3 {
         call.send("INVITE");
-        assert_eq!(call.next(SOON).expect("100 for each").status, 100);
+        assert_eq!(call.next(TIMEOUT).expect("100 for each").status, 100);
     }
     assert_eq!(call.last("INVITE").number("X-Code"), 1);
     call.send("ACK");
@@ -142,17 +147,15 @@ fn a_retransmission_runs_nothing_twice() {
 fn a_call_may_be_canceled_while_it_waits() {
     let mut world = World::new();
     let processes = world.kamailio.processes();
-    let request = world.invite("/slow.pem", slow(SOON));
+    let request = world.invite("/slow.pem", slow(2 * SOON));
     let call = UdpCall::new(world.kamailio.port, request.clone());
     call.send("INVITE");
-    assert_eq!(call.next(SOON).expect("100").status, 100);
+    assert_eq!(call.next(TIMEOUT).expect("100").status, 100);
     call.send("CANCEL");
     assert_eq!(call.last("CANCEL").status, 200);
     assert_eq!(call.last("INVITE").status, 487);
     call.send("ACK");
-    wait_for("the certificate", TIMEOUT, || {
-        (world.send(&request).header("X-Fetched") == "1").then_some(())
-    });
+    world.at_hand(&request, 1);
     assert!(!world.kamailio.log().contains("CRITICAL"), "{}", world.kamailio.log());
     world.kamailio.assert_alive(&processes);
 }
@@ -174,11 +177,11 @@ fn a_flush_counts_for_a_call_that_goes_on() {
     let cfg = cfg.param("timeout", 3).routes(&routes);
     let world = World { lab: Lab::new(), http: Http::start(), kamailio: Kamailio::start(&cfg) };
     // Both are ready at once: one goes on, the other is next.
-    let request = world.invite("/c.pem", slow(SOON));
+    let request = world.invite("/c.pem", slow(2 * SOON));
     let calls = [(); 2].map(|()| UdpCall::new(world.kamailio.port, request.clone()));
     for call in &calls {
         call.send("INVITE");
-        assert_eq!(call.next(SOON).expect("100").status, 100);
+        assert_eq!(call.next(TIMEOUT).expect("100").status, 100);
     }
     world.kamailio.wait_for_log("goes on in");
     world.http.on("/c.pem", Answer::Status(404));
@@ -198,9 +201,7 @@ fn tm_may_give_up_before_the_certificate_comes() {
     let processes = world.kamailio.processes();
     let request = world.invite("/slow.pem", slow(2 * SOON));
     assert_eq!(world.send(&request).status, 408);
-    wait_for("the certificate", 2 * TIMEOUT, || {
-        (world.send(&request).header("X-Fetched") == "1").then_some(())
-    });
+    world.at_hand(&request, 1);
     world.kamailio.assert_alive(&processes);
 }
 
@@ -212,11 +213,11 @@ fn kamailio_stops_while_calls_wait() {
         (0..50).map(|_| UdpCall::new(world.kamailio.port, request.clone())).collect();
     for call in &calls {
         call.send("INVITE");
-        assert_eq!(call.next(SOON).expect("100").status, 100);
+        assert_eq!(call.next(TIMEOUT).expect("100").status, 100);
     }
     let begun = Instant::now();
     let log = world.kamailio.stop();
-    assert!(begun.elapsed() < 5 * SOON, "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < 10 * SOON, "it took {:?}", begun.elapsed());
     assert!(!log.contains("CRITICAL") && !log.contains("BUG"), "{log}");
 }
 
@@ -287,7 +288,9 @@ fn a_thousand_calls_that_wait_cost_no_worker() {
     const CALLS: usize = 1000;
     const HOSTS: usize = 50;
     let wait = 2 * SOON;
-    let mut world = World::with(Cfg::new(Module::Ours).workers(2));
+    // The time that servers take is the test's, not what is tested.
+    let cfg = Cfg::new(Module::Ours).tm().workers(2).param("timeout", 10).routes(ROUTES);
+    let mut world = World { lab: Lab::new(), http: Http::start(), kamailio: Kamailio::start(&cfg) };
     let processes = world.kamailio.processes();
     let hosts: Vec<_> = (0..HOSTS).map(|_| Http::start()).collect();
     let requests: Vec<_> = hosts
@@ -316,7 +319,9 @@ fn a_thousand_calls_that_wait_cost_no_worker() {
     }
     let took = begun.elapsed();
     println!("sent in {sent:?}, all answered in {took:?}");
-    assert!(took > wait && took < Duration::from_secs(5), "sent {sent:?}, answered {took:?}");
+    // Workers that waited, each for one host at a time, would take 50.
+    let most = sent + Duration::from_secs(5);
+    assert!(took > wait && took < most, "sent {sent:?}, answered {took:?}");
     for (_, host) in &requests {
         assert_eq!(host.count("/slow.pem"), 1);
     }
@@ -377,11 +382,10 @@ fn kemi_scripts_go_on_in_a_function() {
             World { lab: Lab::new(), http: Http::start(), kamailio: Kamailio::start(&cfg) };
         let processes = world.kamailio.processes();
         let request = world.invite("/slow.pem", slow(SOON / 2));
-        for fetched in ["", "1"] {
-            let reply = world.send(&request);
-            assert_eq!(reply.number("X-Code"), 1, "{engine}: {reply:?}");
-            assert_eq!(reply.header("X-Fetched"), fetched, "{engine}: {reply:?}");
-        }
+        let reply = world.send(&request);
+        assert_eq!(reply.number("X-Code"), 1, "{engine}: {reply:?}");
+        assert_eq!(reply.header("X-Fetched"), "", "{engine}: {reply:?}");
+        world.at_hand(&request, 1);
         world.kamailio.assert_alive(&processes);
     }
 }

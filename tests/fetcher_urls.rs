@@ -67,7 +67,9 @@ fn a_hundred_thousand_invented_urls_leave_memory_and_good_calls_as_they_were() {
     const SHARE: usize = 20;
     let urls = std::env::var("FLOOD_URLS").map_or(100_000, |text| text.parse().unwrap());
     let (good, server) = (Good::new(), NotFound::start());
-    let mut kamailio = Kamailio::start(&fetching::cfg(blocking).workers(16));
+    // All tokens are of one second.
+    let cfg = fetching::cfg(blocking).workers(16).param("expire", 100_000).param("timeout", 5);
+    let mut kamailio = Kamailio::start(&cfg);
     let processes = kamailio.processes();
     // Who invents URLs does not sign either: of a real token only the URL is another.
     let invented = |n: usize| {
@@ -92,7 +94,7 @@ fn a_hundred_thousand_invented_urls_leave_memory_and_good_calls_as_they_were() {
         assert!(wrong.is_empty(), "{wrong:?}");
         let p50 = share(&mine, 500);
         println!("{from} to {to}: {took:?}, good calls p50 {p50:?}, p99 {:?}", share(&mine, 990));
-        assert!(p50 < Duration::from_millis(250), "p50 {p50:?}");
+        assert!(p50 < Duration::from_millis(500), "p50 {p50:?}");
     };
     let fetcher = kamailio.fetcher();
     let memory = || {

@@ -22,6 +22,8 @@ const KINDS: usize = 13;
 /// What a process may have for itself, in KiB: some 2 MiB are in use with all caches full, and what
 /// the C library keeps for later differs between its versions.
 const MAX_PRIVATE: u64 = 8 * 1024;
+/// How long it may take to stop: under valgrind each process looks for leaks then.
+const STOPS: Duration = Duration::from_secs(240);
 /// By how much it may differ between the middle and the end of the calls, in KiB.
 const MAX_GROWTH: u64 = 1024;
 
@@ -73,6 +75,7 @@ tcp_children={WORKERS}
 listen=udp:127.0.0.1:{port}
 listen=tcp:127.0.0.1:{port}
 tcp_rd_buf_size=65536
+exit_timeout={exit_timeout}
 mpath="{mpath}/"
 {tm}
 loadmodule "pv.so"
@@ -118,6 +121,7 @@ route[REPLY] {{
     send_reply("200", "OK");
 }}
 "#,
+            exit_timeout = STOPS.as_secs(),
             mpath = modules_folder(),
             module = folder.inside("secsipid.so"),
             ca = self.lab.path("ca.pem"),
@@ -300,8 +304,7 @@ impl Valgrind {
     /// Stops it as an operator would.
     fn stop(&mut self) {
         self.signal("-TERM", &self.child.id().to_string());
-        let status =
-            wait_for("Kamailio stops", Duration::from_secs(30), || self.child.try_wait().unwrap());
+        let status = wait_for("Kamailio stops", STOPS, || self.child.try_wait().unwrap());
         assert!(status.success(), "{status}:\n{}", self.log());
     }
 

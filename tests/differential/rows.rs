@@ -306,7 +306,7 @@ impl Rows {
             raw("signature-other", format!("{h}.{p}.{}", encode(&[1; 64]))),
             raw(
                 "payload-changed",
-                format!("{h}.{}.{s}", encode(payload.replacen("1212", "9999", 1).as_bytes())),
+                format!("{h}.{}.{s}", encode(payload.replacen("5551212", "5559999", 1).as_bytes())),
             ),
         ]);
         rows

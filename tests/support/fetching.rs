@@ -1,9 +1,9 @@
 //! Calls whose certificates a fetcher gets, and what a fetcher keeps.
 
-use super::{Answer, Cfg, Http, Kamailio, Lab, Module};
+use super::{Answer, Cfg, Http, Kamailio, Lab, Module, wait_for};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 use stir::store::{Stored, name};
 use stir::{Call, Config, PrivateKey, Signer};
 
@@ -123,8 +123,10 @@ impl Kamailio {
                 link.to_string_lossy() == format!("socket:[{inode}]")
             })
         };
-        let holders: Vec<u32> = self.processes().into_iter().filter(holds).collect();
-        assert_eq!(holders.len(), 1, "only the fetcher holds its socket");
-        holders[0]
+        // Workers answer before the fetcher is there.
+        wait_for("one process, the fetcher, with its socket", Duration::from_secs(10), || {
+            let holders: Vec<u32> = self.processes().into_iter().filter(holds).collect();
+            (holders.len() == 1).then(|| holders[0])
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! A real Kamailio, on a port of its own, that stops with the value.
 
+pub use super::ports::free_port;
 use super::sip::{Request, Sip};
 use super::{Folder, root, wait_for};
-use std::net::{TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -462,15 +462,4 @@ pub fn terminate(child: &mut Child) {
 fn signal(signal: &str, target: &str) {
     // Whoever is gone already needs no signal.
     let _ = Command::new("kill").args([signal, "--", target]).stderr(Stdio::null()).status();
-}
-
-/// A port that is free for UDP and TCP.
-pub fn free_port() -> u16 {
-    loop {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let port = udp.local_addr().unwrap().port();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }

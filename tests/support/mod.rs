@@ -13,6 +13,7 @@ pub mod http;
 pub mod kamailio;
 pub mod lab;
 pub mod load;
+pub mod ports;
 pub mod redis;
 pub mod sip;
 pub mod site;
@@ -58,11 +59,16 @@ impl Folder {
     /// One in the system with this root.
     pub fn under(root: &Path) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name =
-            format!("secsipid-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = root.join("tmp").join(name);
-        std::fs::create_dir_all(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        Self(path)
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = root.join(format!("tmp/secsipid-{}-{number}", std::process::id()));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Self(path),
+                // An earlier process with this id left one for a look.
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => panic!("{}: {e}", path.display()),
+            }
+        }
     }
 
     pub fn path(&self) -> &Path {

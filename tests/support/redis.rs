@@ -1,6 +1,6 @@
 //! Debian's redis-server, in memory only, that stops with the value.
 
-use super::kamailio::free_port;
+use super::ports::free_port;
 use super::{Folder, wait_for};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -35,6 +35,11 @@ impl Redis {
     /// For the parameter `cache_url`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/1", self.port)
+    }
+
+    /// The same, with the patience that tests need where Redis is not to fail.
+    pub fn patient_url(&self) -> String {
+        self.url() + "?timeout=5000"
     }
 
     /// What `redis-cli` prints.

@@ -343,7 +343,7 @@ mod tests {
             let error = client.fetch("https://h/").unwrap_err();
             let took = started.elapsed();
             assert!(error.message().contains("does not answer in 200 ms"), "{error}");
-            assert!(took >= limit && took < limit * 10, "{took:?}");
+            assert!(took > limit / 2 && took < limit * 50, "{took:?}");
         }
     }
 

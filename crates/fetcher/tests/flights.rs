@@ -9,7 +9,7 @@ use stir::Fetch;
 use support::{Answer, DAY, Folder, Http, Service, certificate, now, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(30);
 
 fn code(result: stir::Result<stir::Fetched>) -> i32 {
     result.map_or_else(|e| e.code().value(), |_| 0)
@@ -21,7 +21,7 @@ fn many_callers_cost_one_download() {
     const REQUESTS: usize = 60;
     let (http, service) = (Http::start(), Service::start(&[]));
     let body = certificate(30 * DAY);
-    let url = http.on("/c.pem", Answer::Slow(Duration::from_millis(300), body.clone()));
+    let url = http.on("/c.pem", Answer::Slow(2 * SECOND, body.clone()));
     let barrier = Barrier::new(CALLERS);
     std::thread::scope(|scope| {
         for _ in 0..CALLERS {
@@ -40,7 +40,7 @@ fn many_callers_cost_one_download() {
     assert_eq!(stats.coalesced, 15, "{stats:?}");
     assert_eq!(stats.hits_memory, 960 - 16, "{stats:?}");
     assert_eq!((stats.fetch_count, stats.fetch_buckets.iter().sum::<u64>()), (1, 1), "{stats:?}");
-    assert!(stats.fetch_micros >= 300_000 && stats.fetch_buckets[6..].contains(&1), "{stats:?}");
+    assert!(stats.fetch_micros >= 2_000_000 && stats.fetch_buckets[6..].contains(&1), "{stats:?}");
     assert_eq!((stats.in_flight, stats.waiting, stats.entries), (0, 0, 1), "{stats:?}");
 }
 
@@ -77,28 +77,32 @@ fn the_time_it_counts_is_the_servers_within_the_operators_bounds() {
 fn certificates_in_use_are_fetched_before_their_time_is_over() {
     let (http, service) = (Http::start(), Service::start(&[("cache_min", "0")]));
     let client = service.client(5 * SECOND);
-    let headers = "Cache-Control: max-age=3\r\nETag: \"a\"\r\n";
+    let headers = "Cache-Control: max-age=6\r\nETag: \"a\"\r\n";
     let used = http.on("/used.pem", Answer::Ok(headers, certificate(DAY)));
     let idle = http.on("/idle.pem", Answer::Ok(headers, certificate(DAY)));
     client.fetch(&idle).expect("fetched");
-    let deadline = Instant::now() + 10 * SECOND;
-    let mut slowest = Duration::ZERO;
+    let deadline = Instant::now() + 20 * SECOND;
+    let mut waits = Vec::new();
     client.fetch(&used).expect("fetched");
     while Instant::now() < deadline {
         let started = Instant::now();
         client.fetch(&used).expect("fetched");
-        slowest = slowest.max(started.elapsed());
+        waits.push(started.elapsed());
         // The pace of calls.
         std::thread::sleep(Duration::from_millis(20));
     }
-    let stats = service.stats();
+    let stats = wait_for("the end of a download", LIMIT, || {
+        Some(service.stats()).filter(|stats| stats.in_flight == 0)
+    });
     assert!(stats.refreshes >= 3, "{stats:?}");
     assert_eq!(stats.coalesced, 0, "nobody ever waited: {stats:?}");
     assert_eq!(http.count("/idle.pem"), 1, "what is not used is not fetched again");
     let requests = http.requests("/used.pem");
     assert!(requests[1..].iter().all(|r| r.contains("if-none-match: \"a\"")), "{requests:?}");
     assert_eq!(stats.not_modified, stats.fetches - 2, "{stats:?}");
-    assert!(slowest < SECOND, "{slowest:?}");
+    waits.sort();
+    let p99 = waits[waits.len() * 99 / 100];
+    assert!(p99 < SECOND / 2, "{p99:?}");
     // A new certificate at the same URL comes by itself.
     let new = certificate(DAY);
     http.on("/used.pem", Answer::Ok("Cache-Control: max-age=3\r\nETag: \"b\"\r\n", new.clone()));
@@ -109,7 +113,7 @@ fn certificates_in_use_are_fetched_before_their_time_is_over() {
 
 #[test]
 fn a_server_in_trouble_does_not_take_its_certificates_with_it() {
-    let settings = [("cache_min", "0"), ("stale_if_error", "4"), ("negative_ttl", "1")];
+    let settings = [("cache_min", "0"), ("stale_if_error", "12"), ("negative_ttl", "1")];
     let (http, service) = (Http::start(), Service::start(&settings));
     let client = service.client(5 * SECOND);
     let headers = "Cache-Control: max-age=1\r\n";
@@ -118,25 +122,25 @@ fn a_server_in_trouble_does_not_take_its_certificates_with_it() {
     let url = http.on("/c.pem", Answer::Ok(headers, body.clone()));
     let strict = http.on("/strict.pem", Answer::Ok(strict, body.clone()));
     let gone = http.on("/gone.pem", Answer::Ok(headers, body.clone()));
+    let begun = Instant::now();
     for url in [&url, &strict, &gone] {
         client.fetch(url).expect("fetched");
     }
-    let fetched = Instant::now();
     http.on("/c.pem", Answer::Status(503));
     http.on("/strict.pem", Answer::Status(503));
     http.on("/gone.pem", Answer::Status(404));
     wait_for("a stale answer", LIMIT, || {
         assert_eq!(client.fetch(&url).expect("stale").body, body);
-        (service.stats().hits_stale > 0 || fetched.elapsed() > 3 * SECOND).then_some(())
+        (service.stats().hits_stale > 0 || begun.elapsed() > 5 * SECOND).then_some(())
     });
     assert!(http.count("/c.pem") > 1, "its server was asked");
     wait_for("strict is over", LIMIT, || client.fetch(&strict).err());
     wait_for("gone is over", LIMIT, || client.fetch(&gone).err());
-    assert!(fetched.elapsed() < 5 * SECOND, "the test was too slow to tell");
+    assert!(begun.elapsed() < 12 * SECOND, "the test was too slow to tell");
     assert_eq!(client.fetch(&url).expect("stale still").body, body);
     let error = wait_for("the end of that too", LIMIT, || client.fetch(&url).err());
     assert!(error.message().contains("503"), "{error}");
-    assert!(fetched.elapsed() > 4 * SECOND, "{:?}", fetched.elapsed());
+    assert!(begun.elapsed() > 12 * SECOND, "{:?}", begun.elapsed());
     // And it comes back by itself.
     http.on("/c.pem", Answer::Ok(headers, body));
     wait_for("its return", LIMIT, || client.fetch(&url).ok());
@@ -144,7 +148,7 @@ fn a_server_in_trouble_does_not_take_its_certificates_with_it() {
 
 #[test]
 fn failures_are_remembered_and_dead_servers_left_alone() {
-    let (http, service) = (Http::start(), Service::start(&[("negative_ttl", "2")]));
+    let (http, service) = (Http::start(), Service::start(&[("negative_ttl", "5")]));
     let client = service.client(5 * SECOND);
     let missing = http.url("/missing.pem");
     for _ in 0..50 {
@@ -155,16 +159,17 @@ fn failures_are_remembered_and_dead_servers_left_alone() {
     let good = http.on("/good.pem", Answer::Ok("", certificate(DAY)));
     client.fetch(&good).expect("fetched");
     // After its time a failure is tried again, and then remembered for twice as long.
+    let mut second = Instant::now();
     wait_for("another try", LIMIT, || {
+        second = Instant::now();
         client.fetch(&missing).unwrap_err();
         (http.count("/missing.pem") == 2).then_some(())
     });
-    let second = Instant::now();
     wait_for("a third", LIMIT, || {
         client.fetch(&missing).unwrap_err();
         (http.count("/missing.pem") == 3).then_some(())
     });
-    assert!(second.elapsed() > Duration::from_millis(3900), "{:?}", second.elapsed());
+    assert!(second.elapsed() > Duration::from_millis(9900), "{:?}", second.elapsed());
 
     let dead = Http::start();
     dead.on("*", Answer::Close);
@@ -237,7 +242,7 @@ fn urls_are_spread_over_services() {
         other.fetch(&http.url(&format!("/{n}"))).expect("fetched");
     }
     assert_eq!(http.total(), 90, "both find the same service");
-    assert!(services.iter().all(|s| s.stats().entries > 10));
+    assert!(services.iter().all(|s| s.stats().entries > 5));
     assert_eq!(client.stats().expect("counters").requests, 180);
     assert_eq!(client.list().expect("a list").len(), 90);
     client.flush(None).expect("flushed");
@@ -264,7 +269,7 @@ fn it_ends_when_it_is_told_to() {
         shutdown.stop();
         service.join().unwrap().expect("it ends well");
         waiting.join().unwrap().expect_err("nobody answers any more");
-        assert!(started.elapsed() < 2 * SECOND, "{:?}", started.elapsed());
+        assert!(started.elapsed() < 4 * SECOND, "{:?}", started.elapsed());
     });
     address.listen().expect("its name is free again");
 }

@@ -50,7 +50,7 @@ impl Programs {
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>, library: Library) -> Command {
         let mut command = Command::new("timeout");
-        command.arg("120").arg(program);
+        command.arg("600").arg(program);
         match library {
             Library::Ours => command.env("LD_LIBRARY_PATH", self.folder.path()),
             Library::Stock => command.env_remove("LD_LIBRARY_PATH"),

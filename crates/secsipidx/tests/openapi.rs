@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use support::{Folder, Service};
 
-const VERSION: &str = "schemathesis==4.32.5";
+/// With what makes its random requests, so that each run sends the same.
+const VERSIONS: [&str; 2] = ["schemathesis==4.32.5", "hypothesis==6.170.17"];
 
 /// Schemathesis in a virtual environment of the build folder, made at the first run.
 fn schemathesis() -> Result<PathBuf, String> {
@@ -24,7 +25,10 @@ fn schemathesis() -> Result<PathBuf, String> {
         Err(e) => Err(format!("{}: {e}", program.display())),
     };
     run(Path::new("python3"), &["-m", "venv", &folder.display().to_string()])?;
-    run(&folder.join("bin/pip"), &["install", "--quiet", VERSION])?;
+    run(
+        &folder.join("bin/pip"),
+        &["install", "--quiet", "--retries", "10", VERSIONS[0], VERSIONS[1]],
+    )?;
     Ok(program)
 }
 

@@ -21,7 +21,7 @@ fn a_person_reads_counters_and_has_a_header_inspected() {
     let folder = Folder::lab();
     let public = "http://127.0.0.1:PORT/v1/pub/spc-1234.pem";
     // The service downloads the certificate from itself: the port must be known before.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = support::free_port();
     let x5u = public.replace("PORT", &port.to_string());
     let config = format!(
         "[http]\nlisten = \"127.0.0.1:{port}\"\n[sign]\nkey = \"lab/spc-1234-key.pem\"\nx5u = \"{x5u}\"\n[check]\nca = \"lab/root.pem\"\nintermediates = \"lab/intermediates.pem\"\n[public]\nfolder = \"lab\"\n"
@@ -154,10 +154,9 @@ fn it_can_be_used_by_everybody() {
         "Emulation.setDeviceMetricsOverride",
         &json!({"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true}),
     );
-    assert_eq!(
-        browser.script("return [innerWidth, document.documentElement.scrollWidth]"),
-        json!([360, 360])
-    );
+    let widths = || browser.script("return [innerWidth, document.documentElement.scrollWidth]");
+    support::wait_for("the narrow window", || (widths()[0] == 360).then_some(()));
+    assert_eq!(widths(), json!([360, 360]));
 }
 
 /// Texts whose colour differs from what is behind them by less than 4.5 (WCAG 2.2, 1.4.3).

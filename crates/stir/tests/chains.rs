@@ -154,8 +154,8 @@ fn the_work_for_a_chain_is_bounded() {
         let error = trust.verify(&chain, NOW).unwrap_err();
         let taken = start.elapsed();
         assert_eq!(error.code(), Code::CertInvalid);
-        // Without optimisation on a busy machine; 64 signatures take 5 ms with it.
-        assert!(taken < Duration::from_secs(2), "{length} CAs took {taken:?}: {error}");
+        // An unbounded search takes minutes; 64 signatures take 5 ms with optimisation.
+        assert!(taken < Duration::from_secs(20), "{length} CAs took {taken:?}: {error}");
         println!("{length} CAs: {taken:?}: {error}");
     }
 }

@@ -3,6 +3,8 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it")]
 
 pub mod http;
+#[path = "../../../../tests/support/ports.rs"]
+mod ports;
 pub mod service;
 #[path = "../../../stir/tests/pki/mod.rs"]
 mod stir_pki;
@@ -10,7 +12,7 @@ mod stir_pki;
 pub use http::{Answer, Http};
 pub use service::Service;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -50,7 +52,9 @@ impl Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("fetcher-{}-{next}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
+        // What an earlier process with this id left when it was killed.
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).unwrap();
         Self(path)
     }
 
@@ -86,8 +90,7 @@ pub struct Redis {
 
 impl Redis {
     pub fn start(password: &'static str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self::start_on(port, password)
+        Self::start_on(ports::free_port(), password)
     }
 
     pub fn start_on(port: u16, password: &'static str) -> Self {
@@ -106,6 +109,11 @@ impl Redis {
 
     pub fn url(&self) -> String {
         format!("redis://:{}@127.0.0.1:{}/1", self.password, self.port)
+    }
+
+    /// The same, with the patience that tests need where Redis is not to fail.
+    pub fn patient_url(&self) -> String {
+        self.url() + "?timeout=5000"
     }
 
     /// What `redis-cli` prints.

@@ -3,6 +3,10 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used, reason = "each test uses a part of it")]
 
 pub mod browser;
+#[path = "../../../../tests/support/ports.rs"]
+mod ports;
+
+pub use ports::free_port;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -128,13 +132,16 @@ impl Service {
 
     /// The stock service.
     pub fn stock(folder: &Folder, args: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut command = Command::new(STOCK);
         command.args(["-http-srv", &format!("127.0.0.1:{port}")]).args(args);
         command.current_dir(&folder.0).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
-        let service = Self { child, port, log: channel().1 };
-        wait_for("the stock service", || TcpStream::connect(("127.0.0.1", port)).ok());
+        let mut service = Self { child, port, log: channel().1 };
+        wait_for("the stock service", || {
+            assert!(service.child.try_wait().unwrap().is_none(), "the stock service has ended");
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
         service
     }
 
@@ -237,7 +244,16 @@ impl Silent {
 
     /// The connection stays open as long as what is returned.
     pub fn answer(&self, body: &str) -> TcpStream {
-        let mut stream = wait_for("a request", || self.0.accept().ok()).0;
+        Self::give(self.take(), body)
+    }
+
+    /// A client's connection.
+    pub fn take(&self) -> TcpStream {
+        wait_for("a request", || self.0.accept().ok()).0
+    }
+
+    /// Answers what a client asks for.
+    pub fn give(mut stream: TcpStream, body: &str) -> TcpStream {
         let mut request = [0; 4096];
         assert!(stream.read(&mut request).unwrap() > 0);
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
