@@ -2,7 +2,8 @@
 
 use crate::input;
 use std::collections::HashSet;
-use stir::{Code, Error, Result, tn};
+use stir::tn::Numbering;
+use stir::{Code, Error, Result, party};
 
 /// An Identity header field, and what the message around it says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,8 +43,8 @@ impl Source {
         self.0.iter().map(|found| found.identity.as_str())
     }
 
-    /// Finds the header fields of a text. One without any is taken for a value itself, whose white
-    /// space comes from a terminal's or a mail's line breaks.
+    /// Finds the header fields of a text. One without any is taken for a value itself, whose lines
+    /// a terminal or a mail has broken.
     pub fn parse(text: &str) -> Self {
         let (mut all, mut seen) = (Vec::new(), HashSet::new());
         let mut addressed = false;
@@ -53,9 +54,9 @@ impl Source {
             for (name, value) in fields {
                 match name.as_str() {
                     "identity" | "y" => identities.push(value),
-                    "from" | "f" => from = from.or_else(|| number(&value)),
-                    "p-asserted-identity" => asserted = asserted.or_else(|| number(&value)),
-                    "to" | "t" => called = called.or_else(|| number(&value)),
+                    "from" | "f" => from = from.or_else(|| party(&value)),
+                    "p-asserted-identity" => asserted = asserted.or_else(|| party(&value)),
+                    "to" | "t" => called = called.or_else(|| party(&value)),
                     _ => {}
                 }
             }
@@ -69,7 +70,7 @@ impl Source {
                 }
             }
         }
-        let value: String = text.split_whitespace().collect();
+        let value: String = text.lines().map(str::trim).collect();
         if all.is_empty() && !addressed && value.contains('.') {
             all.push(Found { identity: value, caller: None, called: None });
         }
@@ -111,12 +112,9 @@ fn messages(text: &str) -> Vec<Vec<(String, String)>> {
     messages
 }
 
-/// The telephone number in an address, if it has one.
-fn number(address: &str) -> Option<String> {
-    let uri = address.split_once('<').map_or(address, |(_, uri)| uri);
-    let rest = ["sip:", "sips:", "tel:"].iter().find_map(|scheme| uri.strip_prefix(scheme))?;
-    let user = rest.split(['@', '>', ';']).next()?;
-    tn::canonical(user).ok()
+/// Who an address names, where no country is known.
+fn party(address: &str) -> Option<String> {
+    party::of_header(&Numbering::default(), address)
 }
 
 #[cfg(test)]
@@ -140,6 +138,8 @@ mod tests {
             "15:00:00.000 IP a > b: SIP\n\t  Identity: a.b.c;info=<https://x/y>\n12:00\n  more";
         assert_eq!(identities(capture), ["a.b.c;info=<https://x/y>"]);
         // A value alone, broken by a terminal.
+        let spaced = "a .b.c;info=<https://x/y>";
+        assert_eq!(identities(spaced), [spaced]);
         let bare = "eyJ\nhbGc.b.c;info=<https:\n//x/y>;alg=ES256\n";
         assert_eq!(identities(bare), ["eyJhbGc.b.c;info=<https://x/y>;alg=ES256"]);
         assert!(identities("INVITE sip:a SIP/2.0\nTo: <sip:1@a>\n").is_empty());

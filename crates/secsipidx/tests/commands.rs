@@ -172,7 +172,7 @@ fn inspect_explains_what_is_right_and_what_is_wrong() {
     let message = format!(
         "INVITE sip:x SIP/2.0\r\nFrom: <sip:+12155550100@a>;tag=1\r\nTo: <sip:12025550199@b>\r\nIdentity: {identity}\r\n\r\n"
     );
-    folder.write("message", message);
+    folder.write("message", &message);
     let output = folder.ours("inspect --key lab/spc-1234.pem --ca lab/root.pem message");
     let text = String::from_utf8(output.stdout).unwrap();
     for part in [
@@ -185,12 +185,16 @@ fn inspect_explains_what_is_right_and_what_is_wrong() {
         "pass chain leads to a trust anchor",
         "pass orig is who",
         "FAIL dest is who To says: 12025550100 and 12025550199",
-        "\nvalid\n",
+        "\nnot valid (-502): dest is who To says",
     ] {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
     assert!(!text.contains('\x1b'), "colour in a pipe");
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(1));
+    let right = folder.0.join("right");
+    std::fs::write(&right, message.replace("12025550199", "12025550100")).unwrap();
+    let text = folder.out("inspect --key lab/spc-1234.pem --ca lab/root.pem right");
+    assert!(text.contains("\nvalid\n") && !text.contains("FAIL"), "{text}");
 
     // As text on the command line, and on standard input; a signature of another.
     let pasted = Command::new(OURS)

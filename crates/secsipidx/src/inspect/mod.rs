@@ -1,5 +1,6 @@
 //! Everything about an Identity header field that can be said: its parts, its certificates, and
-//! each rule with what came of it. The verdict is [`Verifier`]'s; the rules show the way there.
+//! each rule with what came of it. The verdict is [`Verifier`]'s on the token, and whether it is of
+//! the call that it came with; the rules show the way there.
 
 pub mod cert;
 pub mod text;
@@ -14,8 +15,9 @@ use std::sync::Arc;
 use stir::identity::Identity;
 use stir::key::{Credential, SIGNATURE_LEN};
 use stir::passport::{Claims, JoseHeader};
+use stir::tn::Numbering;
 use stir::trust::Trust;
-use stir::{CheckOptions, Clock, Config, Error, PublicKey, Result, SystemClock, Verifier};
+use stir::{CheckOptions, Clock, Code, Config, Error, PublicKey, Result, SystemClock, Verifier};
 
 /// The codes of downloads ([`stir::Code`]).
 const HTTP_CODES: std::ops::RangeInclusive<i32> = -404..=-401;
@@ -174,7 +176,10 @@ impl Inspector {
                 rules.pass("claims: attest, orig, dest, iat, origid", "");
                 inspection.signed_at = Some(utc(claims.iat));
                 self.freshness(claims.iat, rules);
-                numbers(&claims, found, rules);
+                let parties = parties(&claims, found, rules);
+                if inspection.verdict.valid {
+                    inspection.verdict = Verdict::new(&parties);
+                }
             }
             Err(e) => rules.fail("claims: attest, orig, dest, iat, origid", &e),
         }
@@ -259,15 +264,23 @@ impl Inspector {
 }
 
 /// Compares the claims with the message they came in.
-fn numbers(claims: &Claims, found: &Found, rules: &mut Rules) {
-    if let Some(caller) = &found.caller {
-        let text = format!("{} and {caller}", claims.orig);
-        rules.is("orig is who P-Asserted-Identity or From says", claims.orig == *caller, &text);
-    }
-    if let Some(called) = &found.called {
-        let text = format!("{} and {called}", claims.dest.join(", "));
-        rules.is("dest is who To says", claims.dest.contains(called), &text);
-    }
+fn parties(claims: &Claims, found: &Found, rules: &mut Rules) -> Result<()> {
+    let numbering = Numbering::default();
+    let mut result = Ok(());
+    let mut compare = |rule: &'static str, code, token: &[String], message: &Option<String>| {
+        let Some(message) = message else { return };
+        let same = token.iter().any(|party| numbering.same(party, message));
+        let text = format!("{} and {message}", token.join(", "));
+        rules.is(rule, same, &text);
+        if !same && result.is_ok() {
+            result = Err(Error::new(code, format!("{rule}: {text}")));
+        }
+    };
+    let orig = std::slice::from_ref(&claims.orig);
+    let rule = "orig is who P-Asserted-Identity or From says";
+    compare(rule, Code::OrigMismatch, orig, &found.caller);
+    compare("dest is who To says", Code::DestMismatch, &claims.dest, &found.called);
+    result
 }
 
 /// A part of the token as JSON, as text where it is none.
