@@ -6,9 +6,9 @@
 use crate::asn1::{self, Cursor, Extension, Span};
 use crate::error::{Code, Error, Result};
 use crate::name::{self, Folded};
+use crate::pem;
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Tag};
-use rustls_pki_types::pem::{PemObject, SectionKind};
 use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -413,11 +413,11 @@ impl Chain {
 /// All certificates of a PEM text, at most `max` of them.
 pub(crate) fn all_from_pem(text: &[u8], max: usize) -> Result<Vec<Certificate>> {
     let mut found = Vec::new();
-    for block in <(SectionKind, Vec<u8>)>::pem_slice_iter(text) {
+    for block in pem::blocks(text) {
         let (kind, der) = block.map_err(|e| {
             Error::new(Code::CertFormat, format!("the PEM text can't be read: {e}"))
         })?;
-        if kind != SectionKind::Certificate {
+        if kind != pem::SectionKind::Certificate {
             continue;
         }
         if found.len() >= max {

@@ -319,7 +319,9 @@ impl Credentials {
 
 /// Whether a location is downloaded from; any other is a file.
 pub(crate) fn is_url(location: &str) -> bool {
-    location.starts_with("http://") || location.starts_with("https://")
+    ["http://", "https://"].iter().any(|scheme| {
+        location.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme))
+    })
 }
 
 fn not_after(credential: &Credential) -> i64 {

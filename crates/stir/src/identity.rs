@@ -158,7 +158,14 @@ fn next_param(text: &str) -> Result<(&str, &str, &str)> {
         }
     };
     let inside = &value[1..];
-    let Some(end) = inside.find(closing) else {
+    let mut escaped = false;
+    let end = inside.find(|c| {
+        // Any character may be quoted within a quoted string (RFC 3261 §25.1).
+        let closes = c == closing && !escaped;
+        escaped = c == '\\' && !escaped && closing == '"';
+        closes
+    });
+    let Some(end) = end else {
         let code = if closing == '>' { Code::IdentityInfo } else { Code::IdentityParse };
         return Err(Error::new(
             code,

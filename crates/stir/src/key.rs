@@ -3,6 +3,7 @@
 use crate::authority::{ClaimConstraints, TnAuthList};
 use crate::cert::{Certificate, Chain};
 use crate::error::{Code, Error, Result};
+use crate::pem::{self, SectionKind};
 use crate::profile::{self, Finding};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -13,7 +14,6 @@ use p256::SecretKey;
 use p256::elliptic_curve::zeroize::Zeroizing;
 use p256::pkcs8::spki::SubjectPublicKeyInfoRef;
 use p256::pkcs8::{DecodePrivateKey, ObjectIdentifier, PrivateKeyInfoRef};
-use rustls_pki_types::pem::{PemObject, SectionKind};
 use std::fmt::Display;
 use std::sync::OnceLock;
 
@@ -284,7 +284,7 @@ impl Credential {
 
 /// The PEM blocks of a text that can be read.
 fn blocks(text: &[u8]) -> impl Iterator<Item = (SectionKind, Vec<u8>)> {
-    <(SectionKind, Vec<u8>)>::pem_slice_iter(text).map_while(std::result::Result::ok)
+    pem::blocks(text).map_while(std::result::Result::ok)
 }
 
 fn found(kinds: &[&str]) -> String {

@@ -37,11 +37,11 @@ pub fn of_uri(numbering: &Numbering, uri: &str) -> Option<String> {
     };
     // A password is nobody's identity.
     let user = user.split_once(':').map_or(user, |(user, _)| user);
-    if let Ok(number) = numbering.canonical(&decoded(user)) {
+    if let Ok(number) = numbering.canonical(&decoded(user, IN_NUMBERS)) {
         return Some(number);
     }
-    let host = without_port(host);
-    Some(format!("{scheme}:{}@{host}", decoded(user)).to_ascii_lowercase())
+    let host = without_port(host).to_ascii_lowercase();
+    Some(format!("{scheme}:{}@{host}", decoded(&user.to_ascii_lowercase(), "")))
 }
 
 /// The same of a From, To or P-Asserted-Identity value: `"name" <uri>;parameters`, or a bare URI,
@@ -107,9 +107,12 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// With `%41` for an unreserved character as that character (RFC 3986 §6.2.2.2), and other escapes
-/// in upper case.
-fn decoded(text: &str) -> String {
+/// What telephone numbers hold beside digits and unreserved characters, and URIs may escape.
+const IN_NUMBERS: &str = "+#*() ";
+
+/// With `%41` for an unreserved character, or one of these others, as that character (RFC 3986
+/// §6.2.2.2) in lower case, and other escapes in upper case (§6.2.2.1).
+fn decoded(text: &str, others: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {
@@ -125,9 +128,10 @@ fn decoded(text: &str) -> String {
         };
         match octet {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(octet));
+                out.push(char::from(octet.to_ascii_lowercase()));
             }
-            _ => out.push_str(&rest[at..at + 3]),
+            _ if others.contains(char::from(octet)) => out.push(char::from(octet)),
+            _ => out.push_str(&rest[at..at + 3].to_ascii_uppercase()),
         }
         rest = &rest[at + 3..];
     }
@@ -153,6 +157,14 @@ mod tests {
             ("<sip:+33123456789;tgrp=a;trunk-context=b@example.com>", Some("33123456789")),
             ("Alice <SIP:Alice@Example.COM:5060;transport=tcp>", Some("sip:alice@example.com")),
             ("<sip:%61lice@example.com>", Some("sip:alice@example.com")),
+            ("<sip:%41%2fB@Example.com>", Some("sip:a%2Fb@example.com")),
+            ("<sip:%2B1%28215%29%205551212@example.com>", Some("12155551212")),
+            ("<sip:*67%23@example.com>", Some("*67#")),
+            ("<sip:911%3Bx@example.com>", Some("sip:911%3Bx@example.com")),
+            ("<tel:555-1212;phone-context=+1-215>", Some("12155551212")),
+            ("<sip:5551212;Phone-Context=+1215@example.com>", Some("12155551212")),
+            ("<tel:12155551212;phone-context=+1>", Some("12155551212")),
+            ("<tel:7042;phone-context=example.com>", Some("7042")),
             ("<sip:a:secret@example.com>", Some("sip:a@example.com")),
             ("<sip:bob@[2001:db8::1]>", Some("sip:bob@[2001:db8::1]")),
             ("<sip:example.com>", Some("sip:example.com")),

@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::passport::{claim, is_line, text, wrong};
 use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 /// Longest name that is handed to a script, in octets: it goes into a SIP header.
@@ -37,22 +38,32 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 }
 
 fn check_digest(rcd: &Value, pointer: &str, expected: &Value) -> Result<()> {
-    let Some(value) = rcd.pointer(pointer) else {
-        return Err(wrong(format!("rcdi names {pointer:?}, which rcd does not have")));
+    // Below what is only named by a URI.
+    let elsewhere = pointer.starts_with("/jcl/") && rcd.get("jcl").is_some_and(Value::is_string);
+    let value = match rcd.pointer(pointer) {
+        Some(value) => value,
+        None if elsewhere => &Value::Null,
+        None => return Err(wrong(format!("rcdi names {pointer:?}, which rcd does not have"))),
     };
     let expected = expected.as_str().and_then(|text| text.split_once('-'));
     let Some((algorithm, expected)) =
-        expected.and_then(|(name, digest)| Some((algorithm(name)?, STANDARD.decode(digest).ok()?)))
+        expected.and_then(|(name, digest)| Some((algorithm(name)?, DIGEST.decode(digest).ok()?)))
     else {
         return Err(wrong(format!("rcdi of {pointer:?} is no digest like sha256-…")));
     };
-    // A string is the URI of what was digested.
-    let inline = value.is_object() || value.is_array();
+    // Any other string is the URI of what was digested.
+    let inline = value.is_object() || value.is_array() || matches!(pointer, "/nam" | "/apn");
     if inline && digest(algorithm, value.to_string().as_bytes()).as_ref() != expected {
         return Err(wrong(format!("rcdi of {pointer:?} is not the digest of what is there")));
     }
     Ok(())
 }
+
+/// The RFC's own examples have no padding, and others have it.
+const DIGEST: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 fn algorithm(name: &str) -> Option<&'static Algorithm> {
     match name {
@@ -88,19 +99,33 @@ mod tests {
     #[test]
     fn names_with_digests_that_hold() {
         let jcd = r#"["vcard",[["fn",{},"text","Q Branch"]]]"#;
-        let good = STANDARD.encode(digest(&SHA256, jcd.as_bytes()));
+        let good = DIGEST.encode(digest(&SHA256, jcd.as_bytes()));
         let of = |rcdi: &str| {
             name(&claims(&format!(
                 r#"{{"rcd":{{"icn":"https://x/i.png","jcd":{jcd},"nam":"Q"}},"rcdi":{rcdi}}}"#
             )))
         };
         assert_eq!(of(&format!(r#"{{"/jcd":"sha256-{good}"}}"#)).unwrap(), "Q");
+        let bare = good.trim_end_matches('=');
+        assert_eq!(of(&format!(r#"{{"/jcd":"sha256-{bare}"}}"#)).unwrap(), "Q");
+        let nam = DIGEST.encode(digest(&SHA256, br#""Q""#));
+        assert_eq!(of(&format!(r#"{{"/nam":"sha256-{nam}"}}"#)).unwrap(), "Q");
+        // Of the name with its quotes (RFC 9795 §6).
+        let rcdi = r#"{"/nam":"sha256-sM275lTgzCte+LHOKHtU4SxG8shlOo6OS4ot8IJQImY"}"#;
+        let spy = format!(r#"{{"rcd":{{"nam":"Q Branch Spy Gadgets"}},"rcdi":{rcdi}}}"#);
+        assert_eq!(name(&claims(&spy)).unwrap(), "Q Branch Spy Gadgets");
         // Of what is elsewhere.
+        let jcl = format!(
+            r#"{{"rcd":{{"jcl":"https://x/c","nam":"Q"}},"rcdi":{{"/jcl":"sha256-{good}","/jcl/1/3/3":"sha256-{good}"}}}}"#
+        );
+        assert_eq!(name(&claims(&jcl)).unwrap(), "Q");
         assert_eq!(of(&format!(r#"{{"/icn":"sha256-{good}"}}"#)).unwrap(), "Q");
         for rcdi in [
             format!(r#"{{"/jcd":"sha512-{good}"}}"#),
             format!(r#"{{"/jcd":"md5-{good}"}}"#),
             format!(r#"{{"/jcd/1":"sha256-{good}"}}"#),
+            format!(r#"{{"/nam":"sha256-{good}"}}"#),
+            format!(r#"{{"/jcl/1":"sha256-{good}"}}"#),
             format!(r#"{{"/apn":"sha256-{good}"}}"#),
             r#"{"/jcd":1}"#.to_owned(),
             r#"{"/jcd":"sha256-!"}"#.to_owned(),

@@ -196,8 +196,9 @@ pub(crate) fn valid_x5u(x5u: &str) -> Result<()> {
             x5u.len()
         ));
     }
-    if !is_url(x5u) {
-        return wrong(format!("x5u {x5u:?} is no http:// or https:// URL"));
+    let host = x5u.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#', ':']).next());
+    if !is_url(x5u) || host.is_none_or(str::is_empty) {
+        return wrong(format!("x5u {x5u:?} is no http:// or https:// URL of a host"));
     }
     match x5u.chars().find(|c| !c.is_ascii_graphic() || matches!(c, '<' | '>' | '"' | '\\')) {
         Some(c) => wrong(format!("x5u {x5u:?} has {c:?} in it, which a URL must escape")),

@@ -62,18 +62,23 @@ impl Numbering {
     }
 
     /// The canonical form: user parameters are cut at `;`, a leading `+` and visual separators are
-    /// dropped; what is left must be digits, `#` and `*`. A national number gets its country code.
+    /// dropped; what is left must be digits, `#` and `*`. A national number gets its country code:
+    /// that of its `phone-context` (RFC 3966 §5.1.5), else that of the settings.
     ///
     /// # Errors
     /// [`Code::PayloadParse`] if anything else is in it, if nothing is left, or if it is too long.
     pub fn canonical(&self, number: &str) -> Result<String> {
-        let user = number.split(';').next().unwrap_or_default().trim();
-        let (global, digits) = match user.strip_prefix('+') {
-            Some(digits) => (true, digits),
-            None => (false, user),
+        let (user, parameters) = number.split_once(';').unwrap_or((number, ""));
+        let user = user.trim_matches([' ', '\t']);
+        let (global, before, digits) = match (user.strip_prefix('+'), context(parameters)) {
+            (Some(digits), _) => (true, "", digits),
+            // No number of country code 1 begins with it: it is there already.
+            (None, Some("1")) if user.starts_with('1') => (true, "", user),
+            (None, Some(before)) => (true, before, user),
+            (None, None) => (false, "", user),
         };
-        let mut canonical = String::with_capacity(digits.len().min(MAX_DIGITS));
-        for c in digits.chars() {
+        let mut canonical = String::with_capacity((before.len() + digits.len()).min(MAX_DIGITS));
+        for c in before.chars().chain(digits.chars()) {
             match c {
                 '0'..='9' | '#' | '*' if canonical.len() < MAX_DIGITS => canonical.push(c),
                 '0'..='9' | '#' | '*' => return Err(too_long(number, MAX_DIGITS)),
@@ -98,15 +103,26 @@ impl Numbering {
         Ok(canonical)
     }
 
-    /// Whether a number of a token is this canonical one. A token's should be canonical, but the
-    /// field signs national numbers too.
+    /// Whether a party of a token, a number or a URI, is this canonical one. A token's should be
+    /// canonical, but the field signs national numbers too.
     pub fn same(&self, token: &str, canonical: &str) -> bool {
-        token == canonical || self.with_country(token.to_owned()) == canonical
+        token == canonical || self.form(token) == canonical
     }
 
-    /// Whether the numbers of two tokens are the same.
+    /// Whether the parties of two tokens are the same.
     pub(crate) fn equal(&self, one: &str, other: &str) -> bool {
-        one == other || self.with_country(one.to_owned()) == self.with_country(other.to_owned())
+        one == other || self.form(one) == self.form(other)
+    }
+
+    /// The canonical form of a token's party: who made the token may have written it in a form of
+    /// his own. A URI stays one, also where its user is a number: numbers belong into `tn`.
+    fn form(&self, party: &str) -> String {
+        if party.contains(':') {
+            let uri = crate::party::of_uri(self, party).filter(|uri| uri.contains(':'));
+            uri.unwrap_or_else(|| party.to_owned())
+        } else {
+            self.with_country(party.to_owned())
+        }
     }
 
     /// A number that was written without `+`, in E.164 where the settings tell how.
@@ -134,6 +150,16 @@ impl Numbering {
         }
         digits
     }
+}
+
+/// What goes before a number that is no global one, if its parameters say so. A context may be a
+/// domain as well, of which the digits alone are used.
+fn context(parameters: &str) -> Option<&str> {
+    const NAME: &str = "phone-context=+";
+    parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_at_checked(NAME.len())?;
+        name.eq_ignore_ascii_case(NAME).then_some(value)
+    })
 }
 
 /// [`Numbering::canonical`] where no country is known.

@@ -149,7 +149,8 @@ impl Trust {
         let search = Search { anchors: &anchors, intermediates: &intermediates, now };
         let path = search.find(leaf)?;
         check_scope(&path)?;
-        for crl in material.crls.iter() {
+        let crls = || material.crls.iter().filter(|crl| !crl.is_replaced(&material.crls, now));
+        for crl in crls() {
             crl.check(&search)?;
         }
         // An anchor is trusted because it is here: no CRL takes that away.
@@ -160,7 +161,7 @@ impl Trust {
             }
         }
         let ends = path.iter().map(|certificate| certificate.not_after());
-        let updates = material.crls.iter().map(Crl::next_update);
+        let updates = crls().map(Crl::next_update);
         Ok(ends.chain(updates).fold(i64::MAX, i64::min))
     }
 

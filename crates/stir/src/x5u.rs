@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use reqwest::Url;
 use std::net::{IpAddr, Ipv6Addr};
 
+const HTTPS: &str = "https://";
 /// Ports that certificates are fetched from.
 const PORTS: [u16; 2] = [443, 8443];
 /// Most entries of a list: each is compared with every new URL.
@@ -83,14 +84,24 @@ impl X5uRules {
             Err(e) => return wrong(&format!("it is no URL: {e}")),
         };
         if self.strict {
-            if parsed.scheme() != "https" {
-                return wrong("it is not https");
+            // As it is written: URL libraries mend more than they should.
+            let authority = match url.split_at_checked(HTTPS.len()) {
+                Some((scheme, rest)) if scheme.eq_ignore_ascii_case(HTTPS) => {
+                    rest.split(['/', '?', '#']).next().unwrap_or_default()
+                }
+                _ => return wrong("it is not https://"),
+            };
+            if authority.is_empty() {
+                return wrong("it names no host");
+            }
+            if !url.bytes().all(|c| c.is_ascii_graphic() && c != b'\\') {
+                return wrong("it has a character in it that a URL must escape");
+            }
+            if authority.contains('@') {
+                return wrong("it has a user in it");
             }
             if !parsed.port().is_none_or(|port| PORTS.contains(&port)) {
                 return wrong("its port is neither 443 nor 8443");
-            }
-            if !parsed.username().is_empty() || parsed.password().is_some() {
-                return wrong("it has a user in it");
             }
             if url.contains('?') {
                 return wrong("it has a query");
@@ -248,6 +259,13 @@ mod tests {
         }
         for (url, why) in [
             ("http://certs.example.com/a.pem", "not https"),
+            ("https:certs.example.com/a.pem", "not https://"),
+            ("https:\\\\certs.example.com\\a.pem", "not https://"),
+            (" https://certs.example.com/a.pem", "not https://"),
+            ("https:///certs.example.com/a.pem", "names no host"),
+            ("https://certs.example.com/a b.pem", "must escape"),
+            ("https://certs.example.com\\a.pem", "must escape"),
+            ("https://@certs.example.com/a.pem", "a user"),
             ("https://certs.example.com:444/a.pem", "port"),
             ("https://u@certs.example.com/a.pem", "user"),
             ("https://u:p@certs.example.com/a.pem", "user"),

@@ -137,8 +137,10 @@ fn the_called_are_numbers_before_uris_sorted_and_once() {
             "sips:z@x,sip:b@x,911,sip:a@x,sip:B@X:5060,*67#",
             r#"{"tn":["*67#","911"],"uri":["sip:a@x","sip:b@x","sips:z@x"]}"#,
         ),
-        ("sip:a%2Cb@[2001:db8::1]", r#"{"uri":["sip:a%2cb@[2001:db8::1]"]}"#),
+        ("sip:a%2Cb@[2001:db8::1]", r#"{"uri":["sip:a%2Cb@[2001:db8::1]"]}"#),
         ("sip:example.com", r#"{"uri":["sip:example.com"]}"#),
+        // An emergency call (RFC 9027 §3).
+        ("URN:service:sos", r#"{"uri":["urn:service:sos"]}"#),
     ] {
         let identity = world.sign(&Call { dest, ..CALL }).unwrap();
         assert_eq!(part(&identity, 1), payload(expected, ORIG), "{dest}");
@@ -170,7 +172,8 @@ fn what_is_no_party_is_refused() {
         "alice",
         "alice@example.com",
         "http://example.com",
-        "urn:service:sos",
+        "urn:",
+        "urn:service:s os",
         ":",
         "sip:",
         "sip:@",

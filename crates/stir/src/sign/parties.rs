@@ -17,14 +17,16 @@ pub const MAX_DEST: usize = 16;
 pub(super) struct Party(String);
 
 impl Party {
-    /// A telephone number, or a sip:, sips: or tel: URI. What has no such scheme is a number, or
-    /// wrong.
+    /// A telephone number, or a sip:, sips:, tel: or urn: URI. What has no such scheme is a number,
+    /// or wrong.
     pub(super) fn read(numbering: &Numbering, text: &str) -> Result<Self> {
         let scheme = text.split_once(':').map(|(scheme, rest)| (scheme.trim(), rest));
         let is = |name: &str, scheme: &str| scheme.eq_ignore_ascii_case(name);
         match scheme {
             Some((scheme, rest)) if is("tel", scheme) => numbering.canonical(rest).map(Self),
-            Some((scheme, _)) if is("sip", scheme) || is("sips", scheme) => uri(numbering, text),
+            Some((scheme, _)) if ["sip", "sips", "urn"].iter().any(|name| is(name, scheme)) => {
+                uri(numbering, text)
+            }
             _ => numbering.canonical(text).map(Self),
         }
     }
@@ -36,8 +38,8 @@ impl Party {
 
     /// Whether a party of a token is this one.
     pub(super) fn is(&self, numbering: &Numbering, token: &str) -> bool {
-        // Who made the token may have written the URI in a form of his own.
         numbering.same(token, &self.0)
+            // A number as a URI.
             || party::of_uri(numbering, token).is_some_and(|uri| uri == self.0)
     }
 

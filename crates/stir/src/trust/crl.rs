@@ -6,9 +6,9 @@ use crate::asn1::{self, Cursor, Extension};
 use crate::cert::Certificate;
 use crate::error::{Code, Error, Result};
 use crate::name::Folded;
+use crate::pem;
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Tag};
-use rustls_pki_types::pem::{PemObject, SectionKind};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use x509_cert::ext::pkix::name::{GeneralName, GeneralNames};
@@ -56,9 +56,9 @@ pub(super) fn read_file(text: &[u8]) -> Result<Vec<Crl>> {
         return Ok(vec![Crl::from_der(text).map_err(|e| wrong(format!("holds no CRL: {e}")))?]);
     }
     let mut found = Vec::new();
-    for block in <(SectionKind, Vec<u8>)>::pem_slice_iter(text) {
+    for block in pem::blocks(text) {
         let (kind, der) = block.map_err(|e| wrong(format!("is no PEM: {e}")))?;
-        if kind != SectionKind::Crl {
+        if kind != pem::SectionKind::Crl {
             continue;
         }
         if found.len() >= MAX_CRLS {
@@ -193,6 +193,16 @@ impl Crl {
         }
         self.issuers.push(name);
         Ok(self.issuers.len() - 1)
+    }
+
+    /// Whether it is out of date and a newer one of its issuer is among these: then it is no reason
+    /// to let calls fail. What it revokes stays revoked as long as it is there.
+    pub(super) fn is_replaced(&self, all: &[Self], now: i64) -> bool {
+        self.next_update.is_some_and(|next| now > next)
+            && all.iter().any(|other| {
+                (self.this_update + 1..=now).contains(&other.this_update)
+                    && other.issuers.first() == self.issuers.first()
+            })
     }
 
     /// Whether it counts at this time: its dates, and its signature by an issuer that is trusted.

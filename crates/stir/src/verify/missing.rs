@@ -82,7 +82,7 @@ impl Verifier {
     /// The extension of a token that is in order and no older than this.
     fn reads(&self, value: &str, now: i64, expire: i64) -> Option<Ppt> {
         let token = read(value)?.ok()?;
-        self.check_freshness(token.claims.iat, now, expire).ok()?;
+        self.check_time(&token.claims, now, expire).ok()?;
         Some(token.ppt)
     }
 }

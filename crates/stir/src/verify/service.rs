@@ -11,6 +11,7 @@ use crate::party;
 use crate::passport::{ALG, Claims, JoseHeader, Ppt};
 use crate::policy::{DestSource, OrigSource, Policy};
 use crate::profile::{self, Profile};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// How old a diverted call's tokens may be, in seconds, all but that of the last diversion: a call
@@ -59,7 +60,7 @@ impl Verifier {
         if self.policy == Policy::Compat {
             return self.check(call.identities.iter().copied(), key, Default::default());
         }
-        let (mut tokens, mut unread, mut failed) = (Vec::new(), None, None);
+        let (mut tokens, mut unread, mut failed) = (Vec::new(), Vec::new(), None);
         for value in call.identities.iter().take(self.shaken.max_identity) {
             match read(value) {
                 None => {}
@@ -67,7 +68,7 @@ impl Verifier {
                 Some(Err(report)) if tells_more(&report.ppt) => {
                     log::info!("{} PASSporT not read: {:?}", report.ppt, report.result);
                 }
-                Some(Err(report)) => unread = unread.or(Some(report)),
+                Some(Err(report)) => unread.push(*report),
             }
         }
         let diverted: Vec<&Token<'_>> = tokens.iter().filter(|t| t.ppt == Ppt::Div).collect();
@@ -75,26 +76,35 @@ impl Verifier {
             let mut report = token.report();
             match self.judge_call(token, &diverted, call, key, &mut report) {
                 Ok(()) => {
+                    // A diversion that can't be read leads nowhere, wherever the call went.
+                    let of_call = |report: &&Report| {
+                        report.ppt == Ppt::Div.name()
+                            && report.claims.as_ref().is_none_or(|claims| {
+                                self.numbering.equal(&claims.orig, &token.claims.orig)
+                            })
+                    };
+                    if let Some(diversion) = unread.iter().find(of_call) {
+                        return diversion.clone();
+                    }
                     self.enrich(&mut report, &tokens, key);
                     return report;
                 }
                 Err(error) => {
                     report.result = Err(error);
-                    failed = failed.or(Some(Box::new(report)));
+                    failed = failed.or(Some(report));
                 }
             }
         }
         // A token that was judged says more of the call than one that could not be read; but where
         // the call went another way, a diversion that can't be read is why.
         let diverted = |report: &Report| matches!(report.step(), Some(Step::Dest | Step::Div));
-        let reason = match (failed, unread) {
-            (Some(failed), Some(unread)) if diverted(&failed) && unread.ppt == "div" => {
-                Some(unread)
-            }
-            (failed, unread) => failed.or(unread),
+        let div = |report: &Report| report.ppt == Ppt::Div.name();
+        let reason = match unread.iter().position(div) {
+            Some(at) if failed.as_ref().is_some_and(diverted) => Some(unread.swap_remove(at)),
+            _ => failed.or_else(|| unread.into_iter().next()),
         };
         match reason {
-            Some(report) => *report,
+            Some(report) => report,
             None if call.identities.is_empty() => Report::failed(Error::new(
                 Code::IdentityEmpty,
                 "the message has no Identity header",
@@ -147,7 +157,7 @@ impl Verifier {
         now: i64,
         expire: i64,
     ) -> Result<Arc<Credential>> {
-        self.check_freshness(token.claims.iat, now, expire)?;
+        self.check_time(&token.claims, now, expire)?;
         let credential = self.credential(key, &token.x5u, now)?;
         if self.shaken.profile == Profile::Warn {
             credential.warn_of_findings(credential.facts()?, &token.x5u);
@@ -155,6 +165,22 @@ impl Verifier {
         self.check_authority(&credential, &token.claims)?;
         verify(&credential, token.identity.signed, &token.signature)?;
         Ok(credential)
+    }
+
+    /// How old a token is; it may say itself from when to when it counts, too (RFC 7519 §4.1.4,
+    /// §4.1.5).
+    pub(super) fn check_time(&self, claims: &Claims, now: i64, expire: i64) -> Result<()> {
+        self.check_freshness(claims.iat, now, expire)?;
+        let seconds = |name: &str| claims.all.get(name).and_then(Value::as_f64);
+        let wrong = |why: String| Err(Error::new(Code::PayloadIat, why));
+        let now = now as f64;
+        if let Some(exp) = seconds("exp").filter(|exp| *exp <= now) {
+            return wrong(format!("exp {exp} is over"));
+        }
+        if let Some(nbf) = seconds("nbf").filter(|nbf| *nbf > now + self.clock_skew as f64) {
+            return wrong(format!("nbf {nbf} is still to come"));
+        }
+        Ok(())
     }
 
     /// Whether the certificate is one for calls, and for this one.

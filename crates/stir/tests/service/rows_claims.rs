@@ -134,6 +134,8 @@ fn freshness() -> Vec<Row> {
         iat("iat negative", IAT, "-1800000000"),
         iat("iat the largest", IAT, "9223372036854775807"),
         iat("iat in milliseconds", IAT, "1800000000000"),
+        iat("exp is over", IAT, "1800000000,\"exp\":1800000000").says("exp"),
+        iat("nbf is to come", IAT, "1800000000,\"nbf\":1800000061").says("nbf"),
         bad(World::plain, "iat 11 s old where 10 are allowed", IAT, |w| {
             w.config.expire = Some(10);
             w.claims("1800000000", "1799999989");

@@ -153,6 +153,17 @@ fn claims() -> Vec<Row> {
         claims("div without orig", ",\"orig\":{\"tn\":\"12155551212\"}", ""),
         claims("div without dest", "\"dest\":{\"tn\":[\"12155551214\"]},", ""),
         claims("div without iat", "\"iat\":1800000000,", ""),
+        // Though To is who the caller called.
+        div(
+            diverted_once,
+            "div claim empty, called by To",
+            CLAIMS,
+            "{\"tn\":\"12155551213\"}",
+            "{}",
+        ),
+        bad(diverted_once, "div jose x5u, called by To", JOSE_X5U, |w| {
+            edit(&mut w.tokens[1].header, "1.pem", "0.pem");
+        }),
         jose("div jose typ", JOSE_TYP, "passport", "JWT"),
         jose("div jose alg", JOSE_ALG, "ES256", "none"),
         jose("div jose ppt shaken", JOSE_PPT, "\"div\"", "\"shaken\""),

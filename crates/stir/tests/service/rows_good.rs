@@ -136,6 +136,13 @@ fn parties() -> Vec<Row> {
             w.config.shaken.dest_source = DestSource::To;
             w.request_uri = "sip:+12155550000@192.0.2.7".into();
         }),
+        plain("caller and orig are a URI in two forms", |w| {
+            w.claims(
+                r#"{"tn":"12155551212"}"#,
+                r#"{"uri":"sip:%41lice%2f@Example.com:5060;transport=tcp"}"#,
+            );
+            w.asserted = vec!["<sip:alice%2F@example.com>".into()];
+        }),
         plain("dest_source ruri", |w| {
             w.config.shaken.dest_source = DestSource::Ruri;
             w.to = "<sip:+12155550000@example.com>".into();
@@ -279,6 +286,9 @@ fn trust() -> Vec<Row> {
             let mut chain = w.chain_of(0);
             chain.push(w.root.spec.issue(&w.root.key, &w.root.key));
             w.answer(Ok(super::world::pem(chain)));
+        }),
+        plain("exp is to come, nbf is over", |w| {
+            w.claims("1800000000", "1800000000,\"exp\":1800000001,\"nbf\":1799999999");
         }),
         plain("the last second of the certificate", |w| {
             w.leaf().not_after = pki::time(pki::NOW);

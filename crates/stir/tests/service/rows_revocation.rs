@@ -3,7 +3,7 @@
 use super::expected::*;
 use super::rows_certificate::spoilt;
 use super::world::{By, Crl, INTER, PA, ROOT, SERIAL, World};
-use crate::pki::{self, CrlSpec, NOW};
+use crate::pki::{self, CrlSpec, DAY, NOW};
 
 /// The intermediate's own CRL.
 fn direct() -> World {
@@ -103,6 +103,26 @@ fn crls() -> Vec<Row> {
         .says("out of date"),
         unusable("direct CRL whose entries name issuers", |w| {
             w.crls[0].spec.revoked.push((vec![1], Some(pki::name(ROOT))));
+        }),
+        good(direct, "CRL out of date beside a newer one of its issuer", |w| {
+            let old =
+                CrlSpec { this_update: NOW - 2 * DAY, next_update: NOW - 1, ..CrlSpec::new(INTER) };
+            w.crls.push(Crl { spec: old, by: By::Inter });
+        }),
+        unusable("CRL out of date beside a newer one of another issuer", |w| {
+            let old =
+                CrlSpec { this_update: NOW - 2 * DAY, next_update: NOW - 1, ..CrlSpec::new(ROOT) };
+            w.crls.push(Crl { spec: old, by: By::Root });
+        }),
+        unusable("CRL out of date beside an older one of its issuer", |w| {
+            let old = CrlSpec { this_update: NOW - 2 * DAY, ..CrlSpec::new(INTER) };
+            w.crls[0].spec.next_update = NOW - 1;
+            w.crls.push(Crl { spec: old, by: By::Inter });
+        }),
+        bad(direct, "revoked by a CRL out of date beside a newer one", REVOKED, |w| {
+            let old =
+                CrlSpec { this_update: NOW - 2 * DAY, next_update: NOW - 1, ..CrlSpec::new(INTER) };
+            w.crls.push(Crl { spec: old.revoke(SERIAL), by: By::Inter });
         }),
         unusable("CRL file empty", |w| w.crl_text = |_| Vec::new()).says("no CRL"),
         unusable("CRL file is a page", |w| w.crl_text = |_| b"<html>".to_vec()).says("no CRL"),
