@@ -49,13 +49,18 @@ int ks_change_body(struct sip_msg *msg, struct hdr_field *field, str *body)
 	return -1;
 }
 
-int ks_print_format(struct sip_msg *msg, str *format, str *value)
-{
-	static pv_elem_t *parsed = NULL;
+static pv_elem_t *parsed_format = NULL;
 
-	if(parsed == NULL && pv_parse_format(format, &parsed) < 0)
+int ks_parse_format(str *format)
+{
+	return pv_parse_format(format, &parsed_format) < 0 ? -1 : 0;
+}
+
+int ks_print_format(struct sip_msg *msg, str *value)
+{
+	if(parsed_format == NULL)
 		return -1;
-	return pv_printf_s(msg, parsed, value) < 0 ? -1 : 0;
+	return pv_printf_s(msg, parsed_format, value) < 0 ? -1 : 0;
 }
 
 int ks_set_pv(struct sip_msg *msg, char *param, str *value)

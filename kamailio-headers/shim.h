@@ -17,9 +17,11 @@ int ks_get_svalue(struct sip_msg *msg, char *param, str *value);
 /* Replaces the body of a header field; 0, or negative. */
 int ks_change_body(struct sip_msg *msg, struct hdr_field *field, str *body);
 
-/* Prints a text with pseudo-variables, parsed at the first call and for all later ones; 0, or
- * negative. */
-int ks_print_format(struct sip_msg *msg, str *format, str *value);
+/* Parses a text with pseudo-variables, which must stay where it is; 0, or negative. */
+int ks_parse_format(str *format);
+
+/* Prints it for a message; 0, or negative, also if there is none. */
+int ks_print_format(struct sip_msg *msg, str *value);
 
 /* Sets a writable variable to a string; 0, or negative. */
 int ks_set_pv(struct sip_msg *msg, char *param, str *value);

@@ -88,8 +88,21 @@ fn by_file(
 
 /// Signs a call, with the caller's name if there is one to sign.
 fn identity(message: &Message, call: Call<'_>, key: PrivateKey<'_>) -> Result<String, Error> {
-    let name = message.format(state::name_format());
+    let name = message.formatted().map(unquoted);
     state::signer().identity(&Call { rcd_nam: name.as_deref(), ..call }, key)
+}
+
+/// A display name as `$fn` has it, without the quotes of SIP (RFC 3261 §25.1).
+fn unquoted(name: String) -> String {
+    let Some(inside) = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return name;
+    };
+    let mut escaped = false;
+    let keeps = |c: &char| {
+        escaped = *c == '\\' && !escaped;
+        !escaped
+    };
+    inside.chars().filter(keeps).collect()
 }
 
 pub(crate) fn add_div(

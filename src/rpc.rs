@@ -71,7 +71,11 @@ pub(crate) fn cache_list(rpc: &Rpc) -> Done {
 
 pub(crate) fn cache_flush(rpc: &Rpc) -> Done {
     let url = rpc.argument();
-    let url = url.as_deref().filter(|url| !url.is_empty());
+    let url = url.as_deref();
+    // A tool's empty variable must not empty all caches.
+    if let Some(url) = url {
+        stir::fetch::parse_url(url)?;
+    }
     // First where certificates come from, or a worker might take one back in between.
     let flushed = match state::fetchers() {
         Some(fetchers) => fetchers.remote().flush(url),

@@ -1,7 +1,7 @@
 //! The settings, and what a process signs and verifies with.
 
 use crate::fetchers::{Fetchers, Source, start_clock};
-use crate::kamailio::{follow_settings, shared};
+use crate::kamailio::{follow_settings, parse_format, shared};
 use crate::shared::{Forget, Seen, digest};
 use fetcher::{Address, Handover, Inbox, Shutdown, Waiting};
 use std::hash::{BuildHasher, RandomState};
@@ -131,9 +131,10 @@ pub(crate) fn configure(
 pub(crate) fn init(transactions: bool) -> Result<(), Error> {
     let settings = guarded(&SETTINGS).get_or_insert_default().clone();
     settings.core.check_settings()?;
+    settings.core.unused().iter().for_each(|why| log::warn!("{why}"));
     if !settings.core.checks_chains() {
         log::warn!(
-            "no trust anchors: any certificate is accepted; set trust_anchors to the file or folder of the trusted CAs"
+            "no trust anchors: secsipid_check and its kin accept any certificate; set trust_anchors to the file or folder of the trusted CAs"
         );
     }
     for (name, value, most) in [
@@ -166,7 +167,14 @@ pub(crate) fn init(transactions: bool) -> Result<(), Error> {
     } else {
         None
     };
-    READY.get_or_init(|| Ready::new(settings, handover)).verifier.load()
+    let ready = READY.get_or_init(|| Ready::new(settings, handover));
+    let name = ready.settings.rcd_nam.as_str();
+    if !parse_format(name) {
+        return Err(wrong(format!(
+            "rcd_nam \"{name}\" can't be read: give a text with variables that there are, like \"$fn\""
+        )));
+    }
+    ready.verifier.load()
 }
 
 fn wrong(message: String) -> Error {
@@ -186,8 +194,14 @@ pub(crate) fn fetchers() -> Option<&'static Fetchers> {
 
 /// Whether calls can wait for their certificates.
 pub(crate) fn can_wait() -> Result<&'static Handover, Error> {
-    ready().handover.as_ref().ok_or_else(|| {
-        wrong("secsipid_fetch_async needs modparam fetchers and async_workers above 0".into())
+    let Ready { handover, settings, .. } = ready();
+    handover.as_ref().ok_or_else(|| {
+        let needs = if settings.fetchers > 0 && settings.async_workers > 0 {
+            "the tm module: load tm.so before secsipid.so"
+        } else {
+            "modparam fetchers and async_workers above 0"
+        };
+        wrong(format!("secsipid_fetch_async needs {needs}"))
     })
 }
 
@@ -303,11 +317,6 @@ pub(crate) fn adds_date() -> bool {
 /// The value of a Reason header field for what failed.
 pub(crate) fn reason(report: &Report) -> Option<String> {
     ready().settings.reason.value(report)
-}
-
-/// The format of the caller's name, empty for none.
-pub(crate) fn name_format() -> &'static str {
-    &ready().settings.rcd_nam
 }
 
 fn ready() -> &'static Ready {

@@ -307,6 +307,8 @@ fn parameters_that_are_wrong_stop_kamailio() {
         (ours().param("x5u", "ftp://a/b"), "ftp://a/b"),
         (ours().param("http_ca_file", "/nonexistent.pem"), "http_ca_file"),
         (ours().param("http_proxy", "::"), "http_proxy"),
+        (ours().param("http_proxy", "htpp://proxy.example:3128"), "give http://host:port"),
+        (ours().param("rcd_nam", "$nothing(x"), "rcd_nam \"$nothing(x\" can't be read"),
         (ours().param("no_such_parameter", 1), "no_such_parameter"),
         (
             Cfg::new(Module::Ours).route("xlog(\"$secsipid(nothing)\");"),

@@ -164,6 +164,29 @@ fn calls_that_do_not_verify_go_on_with_the_verdict() {
     let mut other = Request::invite().header("Identity", identity.as_str());
     other.to = "<sip:+12155559999@example.com>".into();
     failed(other, "the token is for the called 12155551213 (-1)");
+    // Who comes after might read the other one.
+    for asserted in [
+        &["<sip:+12155551212@a>", "<sip:+12155559999@a>"][..],
+        &["<sip:+12155551212@a>, <sip:+12155559999@a>"],
+        &["sip:+12155551212@a, tel:+12155559999"],
+        &["", "<sip:+12155559999@a>"],
+        &["<sip:+12155559999@a"],
+    ] {
+        let signed = Request::invite().header("Identity", identity.as_str());
+        let request = asserted
+            .iter()
+            .fold(signed, |request, value| request.header("P-Asserted-Identity", *value));
+        failed(request, "P-Asserted-Identity names not one caller (-1)");
+    }
+    for user in ["%312155551212", "+1x2155551212"] {
+        let mut other = Request::invite().header("Identity", identity.as_str());
+        other.from = format!("<sip:{user}@example.com>");
+        failed(other, "the token is of the caller 12155551212 (-1)");
+    }
+    let named = Request::invite()
+        .header("Identity", identity.as_str())
+        .header("P-Asserted-Identity", "\"Doe, J.\" <sip:+1-215-555-1212;npdi@example.com>");
+    assert_verdict(&verify.send(&named), "TN-Validation-Passed", "A");
     // Its signature is bad, which says more than that nothing is known.
     let forged = Request::invite().header("Identity", identity.replacen(";info", "A;info", 1));
     assert_verdict(&verify.send(&forged), "TN-Validation-Failed", "<null>");

@@ -172,7 +172,7 @@ fn fragment(place: &str, block: &str) {
     let kamailio = start(&block);
     kamailio.udp().send(&Request::invite());
     let line = kamailio.wait_for_log("<script>: ");
-    assert!(line.contains("no Identity header (-1)"), "{place}: {line}");
+    assert!(line.contains("no Identity header: No-TN-Validation"), "{place}: {line}");
     assert_quiet(place, kamailio);
 }
 

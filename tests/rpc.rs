@@ -135,6 +135,12 @@ fn a_flush_reaches_every_process() {
         assert_eq!(value(&world.ask(&["secsipid.cache_flush", &first]), "flushed"), first);
         world.check_everywhere(&one, -403);
         world.check_everywhere(&two, 1);
+        // Nobody means all of them by that.
+        for junk in ["", "junk"] {
+            let shown = world.ask(&["secsipid.cache_flush", junk]);
+            assert!(shown.contains("no URL"), "{junk:?}: {shown}");
+        }
+        world.check_everywhere(&two, 1);
         // What was fetched in this second counts as fetched before.
         assert_eq!(value(&world.ask(&["secsipid.cache_flush"]), "flushed"), "all");
         world.check_everywhere(&two, -403);

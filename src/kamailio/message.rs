@@ -1,7 +1,8 @@
 //! The SIP message that a script is at.
 
 use super::bindings::{
-    _str, hdr_field, ks_change_body, ks_parse_headers, ks_print_format, sip_msg, sr_hdr_add_zs,
+    _str, hdr_field, ks_change_body, ks_parse_format, ks_parse_headers, ks_print_format, sip_msg,
+    sr_hdr_add_zs,
 };
 use super::guard::octets;
 use std::cell::{Cell, OnceCell};
@@ -14,6 +15,18 @@ pub(crate) struct Message {
     msg: *mut sip_msg,
     /// Values of header fields that are no UTF-8, as [`latin1`] reads them, in their order.
     latin1: OnceCell<Vec<String>>,
+}
+
+/// What Kamailio prints for a variable without a value.
+pub(super) const NULL: &str = "<null>";
+
+/// Takes a text with pseudo-variables, before the fork, for [`Message::formatted`]; whether it makes
+/// sense.
+pub(crate) fn parse_format(format: &'static str) -> bool {
+    let Ok(len) = c_int::try_from(format.len()) else { return false };
+    let mut format = _str { s: format.as_ptr().cast::<c_char>().cast_mut(), len };
+    // SAFETY: the text is read, and lives as long as what the shim makes of it.
+    format.len == 0 || unsafe { ks_parse_format(&raw mut format) } == 0
 }
 
 /// Which message: the process that received it, and its number there. An async worker goes on with
@@ -129,23 +142,21 @@ impl Message {
         self.add(c"Date", &httpdate::fmt_http_date(SystemTime::now()))
     }
 
-    /// A text with pseudo-variables, as it is for this message; `None` for an empty one.
-    pub(crate) fn format(&self, format: &str) -> Option<String> {
-        if format.is_empty() || self.msg.is_null() {
+    /// The text of [`parse_format`], as it is for this message; `None` for an empty one.
+    pub(crate) fn formatted(&self) -> Option<String> {
+        if self.msg.is_null() {
             return None;
         }
-        let len = c_int::try_from(format.len()).ok()?;
-        let mut format = _str { s: format.as_ptr().cast::<c_char>().cast_mut(), len };
         let mut value = _str { s: std::ptr::null_mut(), len: 0 };
-        // SAFETY: the message is alive; the format lives as long as the process, since the shim
-        // keeps what it parsed of it; the value is copied before anything else is printed.
+        // SAFETY: the message is alive; the value is copied before anything else is printed.
         let value = unsafe {
-            match ks_print_format(self.msg, &raw mut format, &raw mut value) {
+            match ks_print_format(self.msg, &raw mut value) {
                 0 => octets(&value),
                 _ => return None,
             }
         };
-        std::str::from_utf8(value).ok().filter(|text| !text.is_empty()).map(str::to_owned)
+        let text = std::str::from_utf8(value).ok()?;
+        Some(text).filter(|text| !text.is_empty() && *text != NULL).map(str::to_owned)
     }
 
     /// Adds an Identity header field behind the last header field.

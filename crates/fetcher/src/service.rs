@@ -300,7 +300,7 @@ pub(crate) fn handed(entry: &Entry, now: i64) -> Served {
     Served { body: Rc::clone(&entry.body), until }
 }
 
-fn host(url: &str) -> Result<Rc<str>> {
+pub(crate) fn host(url: &str) -> Result<Rc<str>> {
     if url.len() > limits::MAX_URL_LEN {
         let why = format!("a URL of {} octets is not fetched", url.len());
         return Err(Error::new(Code::HttpUrl, why));

@@ -121,9 +121,14 @@ impl Settings {
             if url.is_empty() || url.starts_with('#') {
                 continue;
             }
-            stir::fetch::parse_url(url).map_err(|e| {
-                wrong(format!("prefetch_file \"{path}\", line {}: {}", number + 1, e.message()))
-            })?;
+            let bad =
+                |why: &str| wrong(format!("prefetch_file \"{path}\", line {}: {why}", number + 1));
+            if url.contains(char::is_whitespace) {
+                return Err(bad(
+                    "has white space in it: give one URL, comments in lines of their own",
+                ));
+            }
+            stir::fetch::parse_url(url).map_err(|e| bad(e.message()))?;
             urls.push(url.to_owned());
         }
         Ok(urls)

@@ -138,6 +138,13 @@ impl Slots {
         inner.queues.get(kind as usize).is_some_and(|queue| queue.len() < MAX_QUEUE / 2)
     }
 
+    /// The same, of this server.
+    pub(crate) fn has_room(&self, kind: Kind, host: &Rc<str>) -> bool {
+        let inner = self.0.borrow();
+        let load = inner.hosts.get(&(Rc::clone(host), kind as usize));
+        self.is_free(kind) && load.is_none_or(|load| load.queued < MAX_HOST_QUEUE)
+    }
+
     fn pump(self: &Rc<Self>, kind: Kind) {
         loop {
             let Some(job) = self.0.borrow_mut().next(kind as usize) else { return };

@@ -2,7 +2,7 @@
 
 use crate::cache::Entry;
 use crate::protocol::{Listed, MAX_REPLY};
-use crate::service::{Service, busy};
+use crate::service::{Service, busy, host};
 use crate::settings::limits;
 use crate::slots::Kind;
 use crate::stats::Stats;
@@ -29,7 +29,7 @@ impl Service {
             flight.keep.set(true);
             return Ok(());
         }
-        if !self.slots.is_free(Kind::Kept) {
+        if !self.slots.has_room(Kind::Kept, &host(url)?) {
             state.stats.refused_busy += 1;
             return Err(busy(url));
         }
@@ -38,7 +38,8 @@ impl Service {
 
     pub(crate) async fn prefetch_all(self: Rc<Self>, urls: Vec<String>) {
         for url in urls {
-            while !self.slots.is_free(Kind::Kept) {
+            let server = host(&url);
+            while server.as_ref().is_ok_and(|host| !self.slots.has_room(Kind::Kept, host)) {
                 tokio::time::sleep(PREFETCH_PAUSE).await;
             }
             if let Err(e) = self.prefetch(&url) {

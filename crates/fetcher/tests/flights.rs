@@ -197,24 +197,31 @@ fn operators_see_prefetch_and_flush() {
     let http = Http::start();
     let folder = Folder::new();
     let file = folder.path().join("urls");
-    let urls: Vec<_> = (0..100)
-        .map(|n| http.on(&format!("/{n}.pem"), Answer::Ok("", certificate(DAY / 2 + n))))
+    // More of one server than wait for it at once.
+    const URLS: usize = 300;
+    let urls: Vec<_> = (0..URLS)
+        .map(|n| {
+            http.on(
+                &format!("/{n}.pem"),
+                Answer::Ok("", certificate(DAY / 2 + i64::try_from(n).unwrap())),
+            )
+        })
         .collect();
     std::fs::write(&file, format!("# at start\n\n {}\n", urls.join("\n"))).unwrap();
     let service = Service::start(&[("prefetch_file", file.to_str().unwrap())]);
     let client = service.client(5 * SECOND);
-    wait_for("the prefetch", LIMIT, || (service.stats().entries == 100).then_some(()));
-    assert_eq!(http.total(), 100);
-    assert_eq!(service.stats().expire_in_day, 100);
+    wait_for("the prefetch", LIMIT, || (service.stats().entries == URLS as u64).then_some(()));
+    assert_eq!(http.total(), URLS);
+    assert_eq!(service.stats().expire_in_day, URLS as u64);
     let more = http.on("/more.pem", Answer::Ok("", certificate(2 * DAY)));
     client.prefetch(&more).expect("begun");
-    wait_for("one more", LIMIT, || (service.stats().entries == 101).then_some(()));
+    wait_for("one more", LIMIT, || (service.stats().entries == URLS as u64 + 1).then_some(()));
     for _ in 0..5 {
         client.fetch(&more).expect("fetched");
     }
     assert_eq!(http.count("/more.pem"), 1);
     let list = client.list().expect("a list");
-    assert_eq!(list.len(), 101);
+    assert_eq!(list.len(), URLS + 1);
     let row = &list[0];
     assert_eq!((row.url.as_str(), row.hits, row.tier.as_str()), (more.as_str(), 5, "http"));
     assert!((now() + 2 * DAY - 30..=now() + 2 * DAY).contains(&row.not_after), "{row:?}");

@@ -19,3 +19,11 @@ impl Clock for SystemClock {
             .map_or(0, |passed| i64::try_from(passed.as_secs()).unwrap_or(i64::MAX))
     }
 }
+
+/// A time for messages.
+pub(crate) fn time(seconds: i64) -> String {
+    u64::try_from(seconds)
+        .ok()
+        .and_then(|s| der::DateTime::from_unix_duration(std::time::Duration::from_secs(s)).ok())
+        .map_or_else(|| format!("{seconds} (Unix time)"), |date| date.to_string())
+}

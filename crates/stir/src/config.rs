@@ -203,6 +203,43 @@ impl Config {
         crate::fetch::check_settings(self)
     }
 
+    /// What is set and changes nothing as the rest is set, a sentence for each.
+    pub fn unused(&self) -> Vec<String> {
+        let own = &self.shaken;
+        let default = Shaken::default();
+        let compat = self.policy == Policy::Compat;
+        let shaken = [
+            ("orig_source", own.orig_source != default.orig_source),
+            ("dest_source", own.dest_source != default.dest_source),
+            ("max_identity", own.max_identity != default.max_identity),
+            ("cert_profile", own.profile != default.profile),
+            ("spc_match", own.spc_match),
+            ("tn_authlist_match", !own.tn_authlist_match),
+        ];
+        let shaken = shaken.into_iter().filter(|(_, set)| compat && *set).map(|(name, _)| {
+            format!("{name} is set, but policy compat does not look at it: set policy shaken")
+        });
+        let bits = self.cert_verify;
+        let files = [
+            ("CertCAFile", &self.ca_file, CertVerify::CUSTOM_CA),
+            ("CertCAInter", &self.inter_file, CertVerify::INTERMEDIATES),
+            ("CertCRLFile", &self.crl_file, CertVerify::CRL),
+        ];
+        let files = files
+            .into_iter()
+            .filter(|(_, path, bit)| !path.as_os_str().is_empty() && !bits.has(*bit));
+        let files = files.map(|(name, _, bit)| {
+            format!("{name} is set, but CertVerify={} does not ask for it: add {bit}", bits.bits())
+        });
+        let key = !self.trust_anchors_key.as_os_str().is_empty()
+            && self.trust_anchors.as_os_str().is_empty();
+        let key = key.then(|| {
+            "trust_anchors_key is set, but trust_anchors names no list that it has signed"
+                .to_owned()
+        });
+        shaken.chain(files).chain(key).collect()
+    }
+
     /// Checks what can be told of the settings without looking at any file.
     ///
     /// # Errors

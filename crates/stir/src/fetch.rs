@@ -1,6 +1,7 @@
 //! Downloads over HTTP(S): one total timeout, no redirects, a bounded body.
 
 use crate::config::Config;
+use crate::credentials::is_url;
 use crate::error::{Code, Error, Result};
 pub use crate::file::MAX_LEN;
 use crate::x5u::X5uRules;
@@ -161,6 +162,16 @@ pub fn client_builder(config: &Config) -> Result<ClientBuilder> {
         // kept for later would take up the file descriptors.
         .pool_max_idle_per_host(0);
     if !config.http_proxy.is_empty() {
+        // Downloads would go without one whose scheme is not known, and past x5u_deny.
+        if !is_url(&config.http_proxy) {
+            return Err(Error::new(
+                Code::Generic,
+                format!(
+                    "http_proxy \"{}\" is no http:// or https:// URL: give http://host:port",
+                    config.http_proxy
+                ),
+            ));
+        }
         let proxy = Proxy::all(&config.http_proxy).map_err(|e| {
             Error::new(
                 Code::Generic,

@@ -30,8 +30,9 @@ pub(crate) fn name(claims: &Map<String, Value>) -> Result<String> {
 /// Refuses a name that can't go into a SIP header.
 pub(crate) fn check_name(name: &str) -> Result<()> {
     if name.len() > MAX_NAME || !is_line(name) {
+        let shown: String = name.chars().take(32).collect();
         return Err(wrong(format!(
-            "nam of rcd has more than {MAX_NAME} octets, or control characters"
+            "nam of rcd (rcd_nam), {shown:?}…, has more than {MAX_NAME} octets, or control characters"
         )));
     }
     Ok(())

@@ -11,10 +11,11 @@ pub use path::{MAX_PATH_LEN, MAX_SIGNATURES};
 use crate::authority::TnAuthList;
 use crate::cert::{self, Certificate, Chain};
 use crate::cert_verify::CertVerify;
+use crate::clock::{Clock, SystemClock, time};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crl::Crl;
-use path::{Search, time};
+use path::Search;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use watched::{Anew, Kind, Watched};
@@ -76,9 +77,16 @@ impl Trust {
         let key = config.trust_anchors_key.clone();
         Self {
             bits: config.checked(),
-            anchors: Watched::new(anchors.0, anchors.1, move |text| read_anchors(text, &key)),
-            intermediates: Watched::new(&INTER_FILE, &config.inter_file, read_intermediates),
-            crls: Watched::new(crls.0, crls.1, crl::read_file),
+            anchors: Watched::new(anchors.0, anchors.1, in_time, move |text| {
+                read_anchors(text, &key)
+            }),
+            intermediates: Watched::new(
+                &INTER_FILE,
+                &config.inter_file,
+                |_| Ok(()),
+                read_intermediates,
+            ),
+            crls: Watched::new(crls.0, crls.1, up_to_date, crl::read_file),
             system: OnceLock::new(),
         }
     }
@@ -238,6 +246,24 @@ fn anew<T>(
     let anew = file.read_anew()?;
     *count = anew.value.len();
     Ok(Some(anew))
+}
+
+/// Refuses trust anchors of which none counts any more.
+fn in_time(anchors: &[Certificate]) -> Result<()> {
+    let ends = anchors.iter().map(Certificate::not_after).max();
+    match ends.filter(|end| *end < SystemClock.now()) {
+        Some(end) => Err(Error::new(
+            Code::CertInvalid,
+            format!("no trust anchor in it is in time, the last expired at {}", time(end)),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Refuses CRLs with which every check would fail.
+fn up_to_date(crls: &[Crl]) -> Result<()> {
+    let now = SystemClock.now();
+    crls.iter().filter(|crl| !crl.is_replaced(crls, now)).try_for_each(|crl| crl.check_end(now))
 }
 
 struct Material {

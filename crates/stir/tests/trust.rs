@@ -184,6 +184,11 @@ fn a_file_that_changes_is_read_again_and_a_bad_one_is_not_used() {
     fs::remove_file(world.folder.join("roots.pem")).unwrap();
     wait();
     trust.verify(&chain, NOW).unwrap();
+    let past = Key::p256();
+    let past = Spec::ca("CN=Past", "CN=Past").valid(0, 1).issue(&past, &past);
+    world.write("roots.pem", pki::certificates(&[past]));
+    wait();
+    trust.verify(&chain, NOW).unwrap();
     assert_eq!(trust.generation(), third);
 }
 
@@ -203,6 +208,17 @@ fn a_reload_takes_all_files_at_once_or_none() {
     let error = trust.reload().unwrap_err();
     assert!(error.message().contains("crl.pem"), "{error}");
     assert_eq!(trust.generation(), first, "the good file counts no more than the bad one");
+    // With one of the past every check would fail.
+    world.crls(&[CrlSpec { next_update: 1, ..CrlSpec::new(INTER) }.sign(&world.inter_key)]);
+    let error = trust.reload().unwrap_err();
+    assert!(error.message().contains("is of no use: the CRL of \"CN=Inter\""), "{error}");
+    world.crls(&[CrlSpec::new(INTER).sign(&world.inter_key)]);
+    let past = Spec::ca("CN=Past", "CN=Past").valid(0, 1).issue(&other, &other);
+    world.write("roots.pem", pki::certificates(&[past]));
+    let error = trust.reload().unwrap_err();
+    assert!(error.message().contains("1970-01-01T00:00:01Z"), "{error}");
+    assert_eq!(trust.generation(), first);
+    world.write("roots.pem", pki::certificates(&[stranger, world.root.clone()]));
     let revoked = CrlSpec::new(INTER).revoke(&[0x11, 0x22, 0x33]).sign(&world.inter_key);
     world.crls(&[revoked]);
     let reloaded = trust.reload().unwrap();

@@ -1,6 +1,7 @@
 //! Private keys in files, beside the certificates that must match them (RFC 8224 §6.1).
 
 use crate::cert::Chain;
+use crate::clock::time;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::file::{self, Stamp};
@@ -143,9 +144,9 @@ impl Pair {
             return Ok(());
         };
         let why = if now < *not_before {
-            format!("it is valid from {not_before} (Unix seconds) on, and now is {now}")
+            format!("it is valid from {} on: check this machine's clock", time(*not_before))
         } else if now > *not_after {
-            format!("it was valid until {not_after} (Unix seconds), and now is {now}; renew it")
+            format!("it was valid until {}: renew it", time(*not_after))
         } else {
             return Ok(());
         };

@@ -1,9 +1,10 @@
 //! Certificate revocation lists (RFC 5280 §5).
 
-use super::path::{Search, time};
+use super::path::Search;
 use super::signature::{Signed, check_signature};
 use crate::asn1::{self, Cursor, Extension};
 use crate::cert::Certificate;
+use crate::clock::time;
 use crate::error::{Code, Error, Result};
 use crate::name::Folded;
 use crate::pem;
@@ -198,11 +199,21 @@ impl Crl {
     /// Whether it is out of date and a newer one of its issuer is among these: then it is no reason
     /// to let calls fail. What it revokes stays revoked as long as it is there.
     pub(super) fn is_replaced(&self, all: &[Self], now: i64) -> bool {
-        self.next_update.is_some_and(|next| now > next)
+        self.check_end(now).is_err()
             && all.iter().any(|other| {
                 (self.this_update + 1..=now).contains(&other.this_update)
                     && other.issuers.first() == self.issuers.first()
             })
+    }
+
+    /// Refuses one that is out of date.
+    pub(super) fn check_end(&self, now: i64) -> Result<()> {
+        match self.next_update.filter(|next| now > *next) {
+            Some(next) => {
+                Err(self.wrong(&format!("is out of date since {}: get a new one", time(next))))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether it counts at this time: its dates, and its signature by an issuer that is trusted.
@@ -211,11 +222,7 @@ impl Crl {
         if now < self.this_update {
             return Err(self.wrong(&format!("is not in force before {}", time(self.this_update))));
         }
-        if let Some(next) = self.next_update
-            && now > next
-        {
-            return Err(self.wrong(&format!("is out of date since {}: get a new one", time(next))));
-        }
+        self.check_end(now)?;
         if self.signer.get().is_some_and(|signer| search.find(signer).is_ok()) {
             return Ok(());
         }

@@ -1,8 +1,9 @@
 //! The list of trusted CAs that a policy administrator signs (ATIS-1000084 §7): a JWS, ES256,
 //! whose payload holds certificates.
 
-use super::{MAX_CA_CERTIFICATES, path::time};
+use super::MAX_CA_CERTIFICATES;
 use crate::cert::{self, Certificate};
+use crate::clock::time;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Code, Error, Result};
 use crate::json;

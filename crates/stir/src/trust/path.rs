@@ -9,6 +9,7 @@
 use super::signature::{Signed, check_signature};
 use crate::authority::{ENHANCED_JWT_CLAIM_CONSTRAINTS, JWT_CLAIM_CONSTRAINTS, TN_AUTH_LIST};
 use crate::cert::Certificate;
+use crate::clock::time;
 use crate::error::{Code, Error, Result};
 use der::asn1::ObjectIdentifier;
 
@@ -255,12 +256,4 @@ fn invalid(certificate: &Certificate, why: &str) -> Error {
             certificate.serial()
         ),
     )
-}
-
-/// A time for messages.
-pub(crate) fn time(seconds: i64) -> String {
-    u64::try_from(seconds)
-        .ok()
-        .and_then(|s| der::DateTime::from_unix_duration(std::time::Duration::from_secs(s)).ok())
-        .map_or_else(|| format!("{seconds} (Unix time)"), |date| date.to_string())
 }

@@ -29,12 +29,15 @@ pub(super) struct Kind {
 }
 
 type Parse<T> = Box<dyn Fn(&[u8]) -> Result<Vec<T>> + Send + Sync>;
+/// Whether what was parsed is of use now. If not it takes the place of nothing.
+type Check<T> = fn(&[T]) -> Result<()>;
 
 /// A file, or a folder of files, and what it was parsed to.
 pub(super) struct Watched<T> {
     kind: &'static Kind,
     path: PathBuf,
     parse: Parse<T>,
+    check: Check<T>,
     state: Mutex<State<T>>,
     /// How often what is in force was replaced.
     changes: AtomicU64,
@@ -63,12 +66,14 @@ impl<T> Watched<T> {
     pub(super) fn new(
         kind: &'static Kind,
         path: &Path,
+        check: Check<T>,
         parse: impl Fn(&[u8]) -> Result<Vec<T>> + Send + Sync + 'static,
     ) -> Self {
         Self {
             kind,
             path: path.to_owned(),
             parse: Box::new(parse),
+            check,
             state: Mutex::new(State { looked: None, stamps: Vec::new(), value: None }),
             changes: AtomicU64::new(0),
         }
@@ -96,7 +101,9 @@ impl<T> Watched<T> {
     /// Reads it, changed or not; what is in force stays.
     pub(super) fn read_anew(&self) -> Result<Anew<T>> {
         let files = self.files()?;
-        Ok(Anew { stamps: stamps(&files), value: self.read_all(&files)? })
+        let value = self.read_all(&files)?;
+        self.check(&value)?;
+        Ok(Anew { stamps: stamps(&files), value })
     }
 
     /// Puts into force what was read.
@@ -117,7 +124,17 @@ impl<T> Watched<T> {
         }
         // Taken before the files are read: a change in between shows the next time.
         state.stamps = stamps;
-        match (files.and_then(|files| self.read_all(&files)), &state.value) {
+        let read = files.and_then(|files| self.read_all(&files));
+        let checked = read.and_then(|value| match (self.check(&value), &state.value) {
+            (Err(e), Some(Ok(_))) => Err(e),
+            (Err(e), _) => {
+                // There is nothing else, and it may be replaced at any time.
+                log::error!("{}", e.message());
+                Ok(value)
+            }
+            (Ok(()), _) => Ok(value),
+        });
+        match (checked, &state.value) {
             (Ok(value), _) => {
                 state.value = Some(Ok(Arc::new(value)));
                 self.changes.fetch_add(1, Ordering::AcqRel);
@@ -195,6 +212,12 @@ impl<T> Watched<T> {
             return Err(unreadable(&format!("it has more than {} octets", self.kind.max_len)));
         }
         (self.parse)(&text).map_err(|e| self.error(path, e.code(), e.message()))
+    }
+
+    fn check(&self, value: &[T]) -> Result<()> {
+        (self.check)(value).map_err(|e| {
+            self.error(&self.path, e.code(), &format!("is of no use: {}", e.message()))
+        })
     }
 
     fn error(&self, path: &Path, code: Code, why: &str) -> Error {
