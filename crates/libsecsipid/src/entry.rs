@@ -15,6 +15,10 @@ pub(crate) fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
     }
 }
 
+/// Longest string that is taken with its length, in octets: sixteen times what is of use anywhere.
+/// One that is longer is a length that its caller got wrong.
+const MAX_LEN: usize = 1024 * 1024;
+
 /// The octets of a C string: so many, or up to its 0 if `len` is 0. NULL is empty, as in stock.
 ///
 /// # Safety
@@ -24,6 +28,8 @@ unsafe fn octets<'a>(text: *const c_char, len: c_int) -> Result<&'a [u8]> {
         .map_err(|_| Error::new(Code::Generic, format!("{len} is no length of a string")))?;
     if text.is_null() {
         Ok(&[])
+    } else if len > MAX_LEN {
+        Err(Error::new(Code::Generic, format!("a string of {len} octets is longer than {MAX_LEN}")))
     } else if len == 0 {
         // SAFETY: 0-terminated by this function's contract.
         Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
@@ -81,4 +87,17 @@ pub(crate) unsafe fn put(octets: &[u8], out: *mut *mut c_char) -> Result<c_int> 
     }
     *out = copy.cast();
     Ok(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_that_nothing_has_is_not_believed() {
+        for (len, good) in [(0, true), (1, true), (c_int::MAX, false), (-1, false)] {
+            // SAFETY: the text is 0-terminated; of what is refused no octet is looked at.
+            assert_eq!(unsafe { octets(c"x".as_ptr(), len) }.is_ok(), good, "{len}");
+        }
+    }
 }

@@ -112,7 +112,7 @@ const IN_NUMBERS: &str = "+#*() ";
 
 /// With `%41` for an unreserved character, or one of these others, as that character (RFC 3986
 /// §6.2.2.2) in lower case, and other escapes in upper case (§6.2.2.1).
-fn decoded(text: &str, others: &str) -> String {
+pub(crate) fn decoded(text: &str, others: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {

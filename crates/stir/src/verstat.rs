@@ -2,6 +2,7 @@
 
 use crate::outcome::Verstat;
 use crate::party;
+use crate::party::decoded;
 use crate::tn::Numbering;
 
 /// The parameter's name.
@@ -40,10 +41,11 @@ fn offset(text: &str, part: &str) -> Option<usize> {
     (text.get(at..at + part.len())? == part).then_some(at)
 }
 
-/// A text without parameters of this name.
+/// A text without parameters of this name, however it is escaped.
 fn without(text: &str) -> String {
-    let is_ours =
-        |p: &str| p.split('=').next().is_some_and(|n| n.trim().eq_ignore_ascii_case(NAME));
+    let is_ours = |p: &str| {
+        p.split('=').next().is_some_and(|n| decoded(n.trim(), "").eq_ignore_ascii_case(NAME))
+    };
     let mut parts = text.split(';');
     let mut kept = parts.next().unwrap_or_default().to_owned();
     for part in parts.filter(|part| !is_ours(part)) {
@@ -113,6 +115,7 @@ mod tests {
             ("tel:+1; VERSTAT=x;y, <tel:+2>;verstat = y", None, "tel:+1;y, <tel:+2>"),
             ("\"open <tel:+1;verstat=x;y>", passed, "\"open <tel:+1;y>"),
             ("<sip:h;verstat=x>", passed, "<sip:h>"),
+            ("<sip:+1;%76erst%61t=x@h>", passed, "<sip:+1;verstat=TN-Validation-Passed@h>"),
             ("nonsense", passed, "nonsense"),
             ("", passed, ""),
         ] {
