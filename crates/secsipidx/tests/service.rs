@@ -114,9 +114,27 @@ fn ready_is_who_can_sign() {
         assert_eq!(service.get("/readyz").status, 503, "{name}");
         let said = check();
         assert_eq!(said.status.code(), Some(1), "{name}");
+        assert!(String::from_utf8_lossy(&said.stderr).contains("sign.key: "), "{said:?}");
         assert!(String::from_utf8_lossy(&said.stderr).contains("spc-1234-key.pem"), "{said:?}");
         folder.write("lab/spc-1234-key.pem", &key);
     }
+    // And who can check.
+    let certificate = folder.read("lab/spc-1234.pem");
+    let service = Service::start(&folder, &local(""));
+    assert_eq!(service.get("/readyz").status, 200);
+    for text in [Some("junk"), None] {
+        match text {
+            Some(text) => drop(folder.write("lab/spc-1234.pem", text)),
+            None => std::fs::remove_file(folder.join("lab/spc-1234.pem")).unwrap(),
+        }
+        assert_eq!(service.get("/readyz").status, 503, "{text:?}");
+        let said = folder.ours("serve --config service.toml --check");
+        assert_eq!(said.status.code(), Some(1), "{text:?}");
+        let stderr = String::from_utf8_lossy(&said.stderr);
+        assert!(stderr.contains("check.key: ") && stderr.contains("spc-1234.pem"), "{stderr}");
+    }
+    folder.write("lab/spc-1234.pem", certificate);
+    assert_eq!(service.get("/readyz").status, 200);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::page;
 use super::public::{Folder, Refusal, content_type};
 use super::settings::Settings;
 use super::status::Status;
-use crate::inspect::Inspector;
+use crate::inspect::{self, Inspector};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
@@ -200,24 +200,35 @@ impl App {
         }
     }
 
-    /// Whether calls can be signed, where a key is set.
+    /// Whether calls can be signed and checked with the keys that are set. One at a URL is not
+    /// asked for: it may be away for a moment.
     ///
     /// # Errors
-    /// As [`Signer::check_key`].
-    pub fn check_key(&self) -> Result<()> {
+    /// As [`Signer::check_key`], and what is wrong with `check.key`.
+    pub fn check_keys(&self) -> Result<()> {
+        let named = |setting: &'static str| {
+            move |e: Error| Error::new(e.code(), format!("{setting}: {}", e.message()))
+        };
         let key = &self.settings.sign.key;
-        if key.is_empty() { Ok(()) } else { self.signer.check_key(key) }
+        if !key.is_empty() {
+            self.signer.check_key(key).map_err(named("sign.key"))?;
+        }
+        let key = &self.settings.check.key;
+        if !key.is_empty() && !inspect::is_url(key) {
+            inspect::credential_of_file(key).map_err(named("check.key"))?;
+        }
+        Ok(())
     }
 
     fn ready(&self) -> Answer {
         if self.draining.load(Ordering::Relaxed) {
             return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
         }
-        match self.check_key() {
+        match self.check_keys() {
             Ok(()) => text(StatusCode::OK, "ready\n"),
             Err(e) => {
                 log::info!("not ready: {e}");
-                text(StatusCode::SERVICE_UNAVAILABLE, "the private key can't be used\n")
+                text(StatusCode::SERVICE_UNAVAILABLE, "a key can't be used: the log says which\n")
             }
         }
     }

@@ -56,7 +56,7 @@ pub fn serve(args: &cli::Serve) -> Result<ExitCode> {
     let settings = Settings::read(&args.config)?;
     if args.check {
         settings.https.as_ref().map(tls::Current::new).transpose()?;
-        App::new(settings)?.check_key()?;
+        App::new(settings)?.check_keys()?;
         return Ok(output::print("the configuration can be used\n"));
     }
     start(settings).map(|()| ExitCode::SUCCESS)
