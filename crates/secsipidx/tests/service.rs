@@ -128,13 +128,25 @@ fn ready_is_who_can_sign() {
             None => std::fs::remove_file(folder.join("lab/spc-1234.pem")).unwrap(),
         }
         assert_eq!(service.get("/readyz").status, 503, "{text:?}");
+        assert!(service.logged("not ready").contains(" ERROR "), "{text:?}");
         let said = folder.ours("serve --config service.toml --check");
         assert_eq!(said.status.code(), Some(1), "{text:?}");
         let stderr = String::from_utf8_lossy(&said.stderr);
         assert!(stderr.contains("check.key: ") && stderr.contains("spc-1234.pem"), "{stderr}");
     }
+    // What the operator has to mend is an error, what the client sent is none.
+    let identity = service.post("/v1/sign", CALL).json()["identity"].as_str().unwrap().to_owned();
+    service.post("/v1/check", &identity);
+    assert!(service.logged("not valid").contains(" ERROR "));
     folder.write("lab/spc-1234.pem", certificate);
     assert_eq!(service.get("/readyz").status, 200);
+    service.post("/v1/check", "junk");
+    assert!(service.logged("not valid").contains(" INFO "));
+    service.post("/v1/sign", &CALL.replace('A', "Z"));
+    assert!(service.logged("not signed").contains(" INFO "));
+    folder.write("lab/spc-1234-key.pem", "junk");
+    service.post("/v1/sign", CALL);
+    assert!(service.logged("not signed").contains(" ERROR "));
 }
 
 #[test]

@@ -227,7 +227,7 @@ impl App {
         match self.check_keys() {
             Ok(()) => text(StatusCode::OK, "ready\n"),
             Err(e) => {
-                log::info!("not ready: {e}");
+                log::error!("not ready: {e}");
                 text(StatusCode::SERVICE_UNAVAILABLE, "a key can't be used: the log says which\n")
             }
         }
