@@ -3,6 +3,8 @@
 //! The first argument decides: a subcommand ([`cli`]), or else the flags of the stock tool of this
 //! name ([`stock`]).
 #![forbid(unsafe_code)]
+// They panic where nobody reads: `output` does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
 mod cli;
@@ -44,7 +46,7 @@ fn run(command: &Command) -> ExitCode {
         Command::Man { folder } => commands::man(folder.as_deref()),
     };
     done.unwrap_or_else(|e| {
-        eprintln!("secsipidx: {e}");
+        output::complain(&format!("secsipidx: {e}"));
         ExitCode::FAILURE
     })
 }

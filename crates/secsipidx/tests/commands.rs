@@ -329,3 +329,26 @@ fn help_completions_and_man_pages_name_every_subcommand() {
     full.arg("man").stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     assert_eq!(full.status().unwrap().code(), Some(1));
 }
+
+#[test]
+fn messages_that_nobody_can_read_change_no_exit_status() {
+    for (line, status) in [
+        ("csr --key none.pem --spc 1234", 1),
+        ("sign", 2),
+        ("man", 1),
+        ("-h", 1),
+        ("-none", 1),
+        ("-http-srv junk", 1),
+        ("-sign-full -cache-dir none -http-srv junk", 255),
+        ("-check -fpubkey x -identity x -cache-dir none", 211),
+    ] {
+        let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (read, gone) = std::io::pipe().unwrap();
+        drop(read);
+        for stderr in [Stdio::from(full()), gone.into()] {
+            let mut ours = Command::new(OURS);
+            ours.args(line.split(' ')).stdout(full()).stderr(stderr);
+            assert_eq!(ours.status().unwrap().code(), Some(status), "{line}");
+        }
+    }
+}

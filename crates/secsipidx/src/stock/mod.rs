@@ -31,11 +31,13 @@ pub fn run(args: Vec<String>) -> ExitCode {
     let flags = match Flags::parse(args) {
         Ok(flags) => flags,
         Err(Refusal::Help) => {
-            eprint!("{}", flags::USAGE);
+            output::complain(flags::USAGE.trim_end());
             return ExitCode::from(USAGE_STATUS);
         }
         Err(Refusal::Wrong(why)) => {
-            eprintln!("{why}: secsipidx -h lists the flags, secsipidx --help the subcommands");
+            output::complain(&format!(
+                "{why}: secsipidx -h lists the flags, secsipidx --help the subcommands"
+            ));
             return ExitCode::from(USAGE_STATUS);
         }
     };
@@ -64,7 +66,7 @@ pub fn run(args: Vec<String>) -> ExitCode {
         return match serve(&flags) {
             Ok(()) => ExitCode::SUCCESS,
             Err(e) => {
-                eprintln!("secsipidx: {e}");
+                output::complain(&format!("secsipidx: {e}"));
                 ExitCode::FAILURE
             }
         };
@@ -108,7 +110,10 @@ pub fn config(flags: &Flags) -> Result<Config> {
     };
     let mut cache_dir = PathBuf::from(&flags.cache_dir);
     if !flags.cache_dir.is_empty() && !cache_dir.is_dir() {
-        eprintln!("-cache-dir {:?} is no folder: nothing is kept", flags.cache_dir);
+        output::complain(&format!(
+            "-cache-dir {:?} is no folder: nothing is kept",
+            flags.cache_dir
+        ));
         cache_dir.clear();
     }
     let config = Config {
