@@ -170,7 +170,11 @@ fn signing_is_closed_to_strangers() {
         ("Authorization: Bearer wrong\r\n", 401),
         ("Authorization: Bearer 0123456789abcdef0123456789abcdeg\r\n", 401),
         (&format!("Authorization: Basic {token}\r\n"), 401),
+        (&format!("Authorization: Bearer{token}\r\n"), 401),
+        ("Authorization: Bearer\r\n", 401),
         (&format!("Authorization: Bearer {token}\r\n"), 200),
+        (&format!("Authorization: bearer {token}\r\n"), 200),
+        (&format!("Authorization: BEARER  {token}\r\n"), 200),
     ] {
         for (path, body) in [("/v1/sign", CALL), ("/v1/sign-csv", CSV)] {
             assert_eq!(service.post_with(path, header, body).status, status, "{path} {header}");
