@@ -78,6 +78,14 @@ fn wrong_requests_are_refused_with_a_reason() {
         assert_eq!(reply.status, status, "{path} {body}: {reply:?}");
         assert!(reply.body.contains(part), "{path} {body}: {reply:?}");
     }
+    let with_hosts = |version: &str, hosts: &str| {
+        let connection = "Connection: close\r\n\r\n";
+        service.send(&format!("GET /healthz HTTP/{version}\r\n{hosts}{connection}")).status
+    };
+    assert_eq!(with_hosts("1.1", "Host: x\r\nHost: y\r\n"), 400);
+    assert_eq!(with_hosts("1.0", "Host: x\r\nHost: y\r\n"), 400);
+    assert_eq!(with_hosts("1.1", ""), 400);
+    assert_eq!(with_hosts("1.0", ""), 200);
     assert_eq!(service.get("/v1/sign").status, 405);
     assert!(service.get("/v1/sign").head.contains("allow: post"));
     for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -89,7 +89,10 @@ impl App {
     pub async fn handle(self: Arc<Self>, entry: Entry, request: Request<Incoming>) -> Answer {
         let start = Instant::now();
         let path = known(request.uri().path(), entry);
-        let answer = self.route(path, entry, request).await;
+        let answer = match wrong_host(&request) {
+            Some(refused) => refused,
+            None => self.route(path, entry, request).await,
+        };
         let status = answer.status().as_u16();
         self.metrics.request(path, status, start.elapsed());
         log::debug!("{path} {status} {} µs", start.elapsed().as_micros());
@@ -272,6 +275,17 @@ fn known(path: &str, entry: Entry) -> &'static str {
     }
     let status = ["/", "/v1/status"].into_iter().filter(|_| entry.status_page);
     PATHS.into_iter().chain(status).find(|known| *known == path).unwrap_or(OTHER)
+}
+
+/// One host is due, with HTTP/1.0 none at most (RFC 9112 §3.2): two may be two to those on the way.
+fn wrong_host(request: &Request<Incoming>) -> Option<Answer> {
+    let why = match request.headers().get_all(header::HOST).iter().count() {
+        1 => return None,
+        0 if request.version() < Version::HTTP_11 => return None,
+        0 => "a Host header is due with HTTP/1.1\n",
+        _ => "there is more than one Host header\n",
+    };
+    Some(text(StatusCode::BAD_REQUEST, why))
 }
 
 async fn read_body(request: Request<Incoming>, limit: usize) -> std::result::Result<Bytes, Answer> {
