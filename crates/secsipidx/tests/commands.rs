@@ -72,6 +72,9 @@ fn the_laboratory_is_what_openssl_and_the_core_take() {
     for line in ["ca other --revoke 1", "ca other --spc ../x", "ca other --spc 1,2"] {
         assert_eq!(folder.ours(line).status.code(), Some(1), "{line}");
     }
+    let twice = folder.ours("ca other --spc 1 --spc 2 --spc 1");
+    assert_eq!(twice.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&twice.stderr).contains("--spc 1 is given twice"), "{twice:?}");
     assert!(!folder.join("other").exists());
 }
 
