@@ -1,5 +1,6 @@
 //! The subcommands: help, completions and man pages are made from these definitions.
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -197,14 +198,22 @@ impl Trust {
     }
 }
 
+/// A file to write: `-` would be one of that name.
+fn new_file() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.to_str() {
+        Some("-") => Err("it is no file: give the path of a new one"),
+        _ => Ok(path),
+    })
+}
+
 /// `keygen`
 #[derive(Args, Debug)]
 pub struct Keygen {
     /// File for the private key
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = new_file())]
     pub out: PathBuf,
     /// File for the public key
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = new_file())]
     pub public: Option<PathBuf>,
     /// Replace files that are there
     #[arg(long)]
@@ -224,7 +233,7 @@ pub struct Csr {
     #[arg(long, value_name = "NAME", default_value = "CN=SHAKEN,C=US")]
     pub subject: String,
     /// File for the request; standard output without it
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = new_file())]
     pub out: Option<PathBuf>,
     /// Replace a file that is there
     #[arg(long)]
@@ -268,7 +277,7 @@ pub struct Fetch {
     /// The certificate's URL, an x5u
     pub url: String,
     /// File for what came; nothing is written without it
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = new_file())]
     pub out: Option<PathBuf>,
     /// Replace a file that is there
     #[arg(long)]

@@ -151,6 +151,15 @@ fn keys_and_requests() {
     assert_ne!(folder.read("key.pem"), key);
     assert_eq!(mode(&folder, "key.pem"), 0o600);
 
+    // A dash is no file.
+    for line in ["keygen -", "keygen new.pem --public -", "csr --key key.pem --spc 1 --out -"] {
+        let output = folder.ours(line);
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains("give the path of a new one"), "{line}: {stderr}");
+    }
+    assert!(!folder.join("-").exists() && !folder.join("new.pem").exists());
+
     let request = folder.out("csr --key key.pem --spc 1234 --subject CN=SHAKEN,O=Ex,C=US");
     folder.write("request.pem", &request);
     let text = folder.openssl("req -in request.pem -noout -verify -text");
