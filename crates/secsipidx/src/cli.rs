@@ -66,7 +66,7 @@ checked with keys that are in memory; on one thread, and on as many as there are
     },
     /// Print the man page, or write one for each subcommand into a folder
     Man {
-        /// Folder for secsipidx.1, secsipidx-sign.1 and so on
+        /// Folder for secsipidx.1, secsipidx-sign.1 and so on; made if it is not there
         folder: Option<PathBuf>,
     },
 }

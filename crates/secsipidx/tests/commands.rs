@@ -317,7 +317,11 @@ fn help_completions_and_man_pages_name_every_subcommand() {
         "completions",
         "man",
     ];
-    folder.out(&format!("man {}", folder.0.display()));
+    folder.out("man new/pages");
+    folder.write("file", "");
+    let output = folder.ours("man file");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("to \"file\""), "{output:?}");
     for text in [
         folder.out("help"),
         folder.out("completions bash"),
@@ -330,7 +334,7 @@ fn help_completions_and_man_pages_name_every_subcommand() {
         }
     }
     for name in subcommands {
-        assert!(folder.read(&format!("secsipidx-{name}.1")).starts_with(".ie"), "{name}");
+        assert!(folder.read(&format!("new/pages/secsipidx-{name}.1")).starts_with(".ie"), "{name}");
     }
     assert!(folder.out("help").contains("Examples"));
     folder.write("completion.bash", folder.out("completions bash"));
