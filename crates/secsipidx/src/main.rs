@@ -45,8 +45,5 @@ fn run(command: &Command) -> ExitCode {
         Command::Completions { shell } => Ok(commands::completions(*shell)),
         Command::Man { folder } => commands::man(folder.as_deref()),
     };
-    done.unwrap_or_else(|e| {
-        output::complain(&format!("secsipidx: {e}"));
-        ExitCode::FAILURE
-    })
+    done.unwrap_or_else(|e| output::failed(&e))
 }

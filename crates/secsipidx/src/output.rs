@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use stir::{Code, Error};
 
 /// Prints; a failure (a full disk; not a reader that has gone, which is its right) is an exit
 /// status of 1, so that a script does not take half an answer for a whole one.
@@ -15,6 +16,15 @@ pub fn print(text: &str) -> ExitCode {
         }
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// Says why nothing came of it; a code only where it tells one failure from another.
+pub fn failed(error: &Error) -> ExitCode {
+    complain(&match error.code() {
+        Code::Generic => format!("secsipidx: {}", error.message()),
+        _ => format!("secsipidx: {error}"),
+    });
+    ExitCode::FAILURE
 }
 
 /// A line on standard error. Where that can't be written either, nobody is left to tell; the exit

@@ -299,7 +299,12 @@ fn a_wrong_configuration_is_refused_by_name() {
     let folder = Folder::lab();
     for (config, part) in [
         ("", "nothing listens"),
-        ("[http]\nlisten = \"127.0.0.1:0\"\nport = 1\n", "unknown field `port`"),
+        (
+            "[http]\nlisten = \"127.0.0.1:0\"\nport = 1\n",
+            "\"service.toml\" line 3: unknown field `port`",
+        ),
+        ("[http]\nlisten = \"127.0.0.1:0\"\nlisten = 1\n", "\"service.toml\" line 3: "),
+        ("[http]\nlisten\n", "\"service.toml\" line 2: "),
         ("[http]\nlisten = \"nowhere\"\n", "nowhere"),
         ("[https]\nlisten = \"127.0.0.1:0\"\n", "missing field `certificate`"),
         (&local("[limits]\nrequests = 0\n"), "limits.requests"),
@@ -325,6 +330,7 @@ fn a_wrong_configuration_is_refused_by_name() {
         assert_eq!(output.status.code(), Some(1), "{config}: {stderr}");
         assert!(stderr.contains(part), "{config}: {stderr}");
         assert!(!stderr.contains("secret"), "{stderr}");
+        assert!(stderr.lines().count() == 1 && !stderr.contains("(-1)"), "{config}: {stderr}");
     }
     // The example that is installed, with all that is commented out.
     let text = include_str!("../dist/secsipidx.toml");

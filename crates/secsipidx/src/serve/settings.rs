@@ -201,8 +201,12 @@ impl Settings {
     /// [`Code::FileRead`], [`Code::Generic`] with the place in the file.
     pub fn read(path: &std::path::Path) -> Result<Self> {
         let text = crate::input::read(&path.display().to_string())?;
-        let settings: Self =
-            toml::from_str(&text).map_err(|e| wrong(format!("\"{}\": {e}", path.display())))?;
+        let settings: Self = toml::from_str(&text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let why = e.message().replace('\n', "; ");
+            wrong(format!("\"{}\" line {line}: {why}", path.display()))
+        })?;
         settings.validate()?;
         Ok(settings)
     }

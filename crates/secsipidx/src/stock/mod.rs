@@ -65,10 +65,7 @@ pub fn run(args: Vec<String>) -> ExitCode {
     if !flags.http_srv.is_empty() || !flags.https_srv.is_empty() {
         return match serve(&flags) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(e) => {
-                output::complain(&format!("secsipidx: {e}"));
-                ExitCode::FAILURE
-            }
+            Err(e) => output::failed(&e),
         };
     }
     output::print(concat!(
