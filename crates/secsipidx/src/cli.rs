@@ -1,5 +1,6 @@
 //! The subcommands: help, completions and man pages are made from these definitions.
 
+use crate::names::FLAGS;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -193,7 +194,7 @@ impl Trust {
             http_proxy: self.http_proxy.clone(),
             ..Config::default()
         };
-        config.validate()?;
+        FLAGS.of(config.validate())?;
         Ok(config)
     }
 }

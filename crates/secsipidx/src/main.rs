@@ -13,6 +13,7 @@ mod input;
 mod inspect;
 mod keys;
 mod lab;
+mod names;
 mod output;
 mod pki;
 mod serve;

@@ -240,7 +240,13 @@ fn inspect_explains_what_is_right_and_what_is_wrong() {
     let evil =
         folder.ours("inspect eyJhIjoiXHUwMDFiWzJKIn0.eyJhIjoiXHUwMDFiWzJKIn0.AA;info=<x\u{1b}[2J>");
     assert!(!evil.stdout.contains(&0x1b));
-    for (line, part) in [("inspect none", "none"), ("check lab/root.pem", "Identity")] {
+    for (line, part) in [
+        ("inspect none", "none"),
+        ("check lab/root.pem", "Identity"),
+        ("check --ca none lab/root.pem", "--ca \"none\""),
+        ("check --cache-dir none lab/root.pem", "--cache-dir \"none\""),
+        ("-H 127.0.0.1:0 -cert-verify 4 -ca-file none", "-ca-file \"none\""),
+    ] {
         let output = folder.ours(line);
         assert_eq!(output.status.code(), Some(1), "{line}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(part), "{line}");

@@ -155,6 +155,9 @@ fn ready_is_who_can_sign() {
     folder.write("lab/spc-1234-key.pem", "junk");
     service.post("/v1/sign", CALL);
     assert!(service.logged("not signed").contains(" ERROR "));
+    // One that starts says so at once.
+    let service = Service::start(&folder, &local(""));
+    assert!(service.logged("not ready: sign.key: ").contains(" ERROR "));
 }
 
 #[test]
@@ -305,18 +308,23 @@ fn a_wrong_configuration_is_refused_by_name() {
         ),
         ("[http]\nlisten = \"127.0.0.1:0\"\nlisten = 1\n", "\"service.toml\" line 3: "),
         ("[http]\nlisten\n", "\"service.toml\" line 2: "),
-        ("[http]\nlisten = \"nowhere\"\n", "nowhere"),
+        ("[http]\nlisten = \"nowhere\"\n", "\"nowhere\": invalid socket address: give host:port"),
         ("[https]\nlisten = \"127.0.0.1:0\"\n", "missing field `certificate`"),
         (&local("[limits]\nrequests = 0\n"), "limits.requests"),
         (&local("[log]\nformat = \"xml\"\n"), "xml"),
         (&local("[log]\nlevel = \"loud\"\n"), "loud"),
         (&local("timeout = 0\n"), "timeout 0"),
-        (&local("ca = \"none.pem\"\n"), "none.pem"),
-        (&local("cert_verify = 64\n"), "CertVerify=64"),
-        (&local("x5u_permit = \"10.0.0.0/33\"\n"), "x5u_permit \"10.0.0.0/33\" is no host"),
+        (&local("ca = \"none.pem\"\n"), "check.ca \"none.pem\" can't be read"),
+        (&local("ca = \"CertCAFile\"\n"), "check.ca \"CertCAFile\" can't be read"),
+        (&local("http_ca = \"none.pem\"\n"), "check.http_ca \"none.pem\""),
+        (&local("http_proxy = \"http://[\"\n"), "check.http_proxy \"http://[\""),
+        (&local("cache_dir = \"none\"\n"), "the user that this runs as"),
+        (&local("cert_verify = 4\n"), "check.cert_verify asks for check.ca, which names no file"),
+        (&local("cert_verify = 64\n"), "check.cert_verify=64"),
+        (&local("x5u_permit = \"10.0.0.0/33\"\n"), "check.x5u_permit \"10.0.0.0/33\" is no host"),
         (&local("x5u_deny = \"*\"\n"), "x5u_deny \"*\" is no host"),
         (&local("[public]\nfolder = \"none\"\n"), "public.folder"),
-        (&local("").replace("[sign]", "[sign]\ntoken_file = \"service.toml2\""), "service.toml2"),
+        (&local("").replace("[sign]", "[sign]\ntoken_file = \"none\""), "sign.token_file \"none\""),
         (&local("").replace("[sign]", "[sign]\ntoken_file = \"short\""), "short"),
     ] {
         folder.write("service.toml", config);

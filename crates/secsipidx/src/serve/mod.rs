@@ -116,6 +116,9 @@ async fn serve_until_stopped(settings: Settings, workers: Arc<Workers>) -> Resul
         };
         accepting.push(tokio::spawn(server.accept(listener)));
     }
+    if let Err(e) = app.check_keys() {
+        log::error!("not ready: {e}");
+    }
     notify("READY=1");
     loop {
         tokio::select! {

@@ -5,6 +5,7 @@ mod flags;
 
 pub use flags::Flags;
 
+use crate::names::STOCK;
 use crate::output;
 use crate::serve as service;
 use flags::Refusal;
@@ -122,13 +123,13 @@ pub fn config(flags: &Flags) -> Result<Config> {
         )?,
         cache_dir,
         cache_expire: number("cache-expire", flags.cache_expire)?,
-        cert_verify: CertVerify::new(number("cert-verify", flags.cert_verify)?)?,
+        cert_verify: STOCK.of(CertVerify::new(number("cert-verify", flags.cert_verify)?))?,
         ca_file: flags.ca_file.clone().into(),
         inter_file: flags.ca_inter.clone().into(),
         crl_file: flags.crl_file.clone().into(),
         ..Config::default()
     };
-    config.validate()?;
+    STOCK.of(config.validate())?;
     Ok(config)
 }
 
