@@ -157,7 +157,8 @@ fn ready_is_who_can_sign() {
     assert!(service.logged("not signed").contains(" ERROR "));
     // One that starts says so at once.
     let service = Service::start(&folder, &local(""));
-    assert!(service.logged("not ready: sign.key: ").contains(" ERROR "));
+    let said = service.logged("not ready: sign.key: ");
+    assert!(said.contains(" ERROR ") && said.contains("file \"lab/spc-1234-key.pem\""), "{said}");
 }
 
 #[test]
