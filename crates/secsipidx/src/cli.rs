@@ -1,5 +1,7 @@
 //! The subcommands: help, completions and man pages are made from these definitions.
 
+use crate::names::FLAGS;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -65,7 +67,7 @@ checked with keys that are in memory; on one thread, and on as many as there are
     },
     /// Print the man page, or write one for each subcommand into a folder
     Man {
-        /// Folder for secsipidx.1, secsipidx-sign.1 and so on
+        /// Folder for secsipidx.1, secsipidx-sign.1 and so on; made if it is not there
         folder: Option<PathBuf>,
     },
 }
@@ -192,19 +194,27 @@ impl Trust {
             http_proxy: self.http_proxy.clone(),
             ..Config::default()
         };
-        config.validate()?;
+        FLAGS.of(config.validate())?;
         Ok(config)
     }
+}
+
+/// A file to write: `-` would be one of that name.
+fn new_file() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.to_str() {
+        Some("-") => Err("it is no file: give the path of a new one"),
+        _ => Ok(path),
+    })
 }
 
 /// `keygen`
 #[derive(Args, Debug)]
 pub struct Keygen {
     /// File for the private key
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = new_file())]
     pub out: PathBuf,
     /// File for the public key
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = new_file())]
     pub public: Option<PathBuf>,
     /// Replace files that are there
     #[arg(long)]
@@ -224,7 +234,7 @@ pub struct Csr {
     #[arg(long, value_name = "NAME", default_value = "CN=SHAKEN,C=US")]
     pub subject: String,
     /// File for the request; standard output without it
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = new_file())]
     pub out: Option<PathBuf>,
     /// Replace a file that is there
     #[arg(long)]
@@ -268,7 +278,7 @@ pub struct Fetch {
     /// The certificate's URL, an x5u
     pub url: String,
     /// File for what came; nothing is written without it
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = new_file())]
     pub out: Option<PathBuf>,
     /// Replace a file that is there
     #[arg(long)]

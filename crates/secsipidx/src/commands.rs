@@ -159,10 +159,14 @@ pub fn completions(shell: clap_complete::Shell) -> ExitCode {
 /// A folder that can't be written.
 pub fn man(folder: Option<&Path>) -> Result<ExitCode> {
     let wrong = |e: std::io::Error| {
-        stir::Error::new(stir::Code::FileRead, format!("the man page can't be written: {e}"))
+        let place = folder.map(|folder| format!(" to \"{}\"", folder.display()));
+        let why = format!("man pages can't be written{}: {e}", place.unwrap_or_default());
+        stir::Error::new(stir::Code::FileRead, why)
     };
     if let Some(folder) = folder {
-        clap_mangen::generate_to(command(), folder).map_err(wrong)?;
+        std::fs::create_dir_all(folder)
+            .and_then(|()| clap_mangen::generate_to(command(), folder))
+            .map_err(wrong)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = Vec::new();

@@ -35,6 +35,12 @@ pub fn csr(args: &Csr) -> Result<ExitCode> {
 /// # Errors
 /// A code that can't be one, a file that is there.
 pub fn ca(args: &Ca) -> Result<ExitCode> {
+    if let Some((_, twice)) =
+        args.spc.iter().enumerate().find(|(i, code)| args.spc[..*i].contains(code))
+    {
+        let why = format!("--spc {twice} is given twice: there is one certificate for each code");
+        return Err(Error::new(Code::Generic, why));
+    }
     let there = |code: &str| args.update && args.folder.join(format!("spc-{code}.pem")).exists();
     let mut codes = args.spc.clone();
     for code in args.spc.iter().chain(&args.revoke) {

@@ -3,6 +3,8 @@
 //! The first argument decides: a subcommand ([`cli`]), or else the flags of the stock tool of this
 //! name ([`stock`]).
 #![forbid(unsafe_code)]
+// They panic where nobody reads: `output` does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
 mod cli;
@@ -11,6 +13,7 @@ mod input;
 mod inspect;
 mod keys;
 mod lab;
+mod names;
 mod output;
 mod pki;
 mod serve;
@@ -43,8 +46,5 @@ fn run(command: &Command) -> ExitCode {
         Command::Completions { shell } => Ok(commands::completions(*shell)),
         Command::Man { folder } => commands::man(folder.as_deref()),
     };
-    done.unwrap_or_else(|e| {
-        eprintln!("secsipidx: {e}");
-        ExitCode::FAILURE
-    })
+    done.unwrap_or_else(|e| output::failed(&e))
 }

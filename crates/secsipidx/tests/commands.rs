@@ -72,6 +72,9 @@ fn the_laboratory_is_what_openssl_and_the_core_take() {
     for line in ["ca other --revoke 1", "ca other --spc ../x", "ca other --spc 1,2"] {
         assert_eq!(folder.ours(line).status.code(), Some(1), "{line}");
     }
+    let twice = folder.ours("ca other --spc 1 --spc 2 --spc 1");
+    assert_eq!(twice.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&twice.stderr).contains("--spc 1 is given twice"), "{twice:?}");
     assert!(!folder.join("other").exists());
 }
 
@@ -147,6 +150,15 @@ fn keys_and_requests() {
     folder.out("keygen key.pem --force");
     assert_ne!(folder.read("key.pem"), key);
     assert_eq!(mode(&folder, "key.pem"), 0o600);
+
+    // A dash is no file.
+    for line in ["keygen -", "keygen new.pem --public -", "csr --key key.pem --spc 1 --out -"] {
+        let output = folder.ours(line);
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains("give the path of a new one"), "{line}: {stderr}");
+    }
+    assert!(!folder.join("-").exists() && !folder.join("new.pem").exists());
 
     let request = folder.out("csr --key key.pem --spc 1234 --subject CN=SHAKEN,O=Ex,C=US");
     folder.write("request.pem", &request);
@@ -228,7 +240,13 @@ fn inspect_explains_what_is_right_and_what_is_wrong() {
     let evil =
         folder.ours("inspect eyJhIjoiXHUwMDFiWzJKIn0.eyJhIjoiXHUwMDFiWzJKIn0.AA;info=<x\u{1b}[2J>");
     assert!(!evil.stdout.contains(&0x1b));
-    for (line, part) in [("inspect none", "none"), ("check lab/root.pem", "Identity")] {
+    for (line, part) in [
+        ("inspect none", "none"),
+        ("check lab/root.pem", "Identity"),
+        ("check --ca none lab/root.pem", "--ca \"none\""),
+        ("check --cache-dir none lab/root.pem", "--cache-dir \"none\""),
+        ("-H 127.0.0.1:0 -cert-verify 4 -ca-file none", "-ca-file \"none\""),
+    ] {
         let output = folder.ours(line);
         assert_eq!(output.status.code(), Some(1), "{line}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(part), "{line}");
@@ -305,7 +323,11 @@ fn help_completions_and_man_pages_name_every_subcommand() {
         "completions",
         "man",
     ];
-    folder.out(&format!("man {}", folder.0.display()));
+    folder.out("man new/pages");
+    folder.write("file", "");
+    let output = folder.ours("man file");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("to \"file\""), "{output:?}");
     for text in [
         folder.out("help"),
         folder.out("completions bash"),
@@ -318,7 +340,7 @@ fn help_completions_and_man_pages_name_every_subcommand() {
         }
     }
     for name in subcommands {
-        assert!(folder.read(&format!("secsipidx-{name}.1")).starts_with(".ie"), "{name}");
+        assert!(folder.read(&format!("new/pages/secsipidx-{name}.1")).starts_with(".ie"), "{name}");
     }
     assert!(folder.out("help").contains("Examples"));
     folder.write("completion.bash", folder.out("completions bash"));
@@ -328,4 +350,27 @@ fn help_completions_and_man_pages_name_every_subcommand() {
     let mut full = Command::new(OURS);
     full.arg("man").stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     assert_eq!(full.status().unwrap().code(), Some(1));
+}
+
+#[test]
+fn messages_that_nobody_can_read_change_no_exit_status() {
+    for (line, status) in [
+        ("csr --key none.pem --spc 1234", 1),
+        ("sign", 2),
+        ("man", 1),
+        ("-h", 1),
+        ("-none", 1),
+        ("-http-srv junk", 1),
+        ("-sign-full -cache-dir none -http-srv junk", 255),
+        ("-check -fpubkey x -identity x -cache-dir none", 211),
+    ] {
+        let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (read, gone) = std::io::pipe().unwrap();
+        drop(read);
+        for stderr in [Stdio::from(full()), gone.into()] {
+            let mut ours = Command::new(OURS);
+            ours.args(line.split(' ')).stdout(full()).stderr(stderr);
+            assert_eq!(ours.status().unwrap().code(), Some(status), "{line}");
+        }
+    }
 }

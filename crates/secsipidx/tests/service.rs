@@ -78,6 +78,14 @@ fn wrong_requests_are_refused_with_a_reason() {
         assert_eq!(reply.status, status, "{path} {body}: {reply:?}");
         assert!(reply.body.contains(part), "{path} {body}: {reply:?}");
     }
+    let with_hosts = |version: &str, hosts: &str| {
+        let connection = "Connection: close\r\n\r\n";
+        service.send(&format!("GET /healthz HTTP/{version}\r\n{hosts}{connection}")).status
+    };
+    assert_eq!(with_hosts("1.1", "Host: x\r\nHost: y\r\n"), 400);
+    assert_eq!(with_hosts("1.0", "Host: x\r\nHost: y\r\n"), 400);
+    assert_eq!(with_hosts("1.1", ""), 400);
+    assert_eq!(with_hosts("1.0", ""), 200);
     assert_eq!(service.get("/v1/sign").status, 405);
     assert!(service.get("/v1/sign").head.contains("allow: post"));
     for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
@@ -114,9 +122,43 @@ fn ready_is_who_can_sign() {
         assert_eq!(service.get("/readyz").status, 503, "{name}");
         let said = check();
         assert_eq!(said.status.code(), Some(1), "{name}");
+        assert!(String::from_utf8_lossy(&said.stderr).contains("sign.key: "), "{said:?}");
         assert!(String::from_utf8_lossy(&said.stderr).contains("spc-1234-key.pem"), "{said:?}");
         folder.write("lab/spc-1234-key.pem", &key);
     }
+    // And who can check.
+    let certificate = folder.read("lab/spc-1234.pem");
+    let service = Service::start(&folder, &local(""));
+    assert_eq!(service.get("/readyz").status, 200);
+    for text in [Some("junk"), None] {
+        match text {
+            Some(text) => drop(folder.write("lab/spc-1234.pem", text)),
+            None => std::fs::remove_file(folder.join("lab/spc-1234.pem")).unwrap(),
+        }
+        assert_eq!(service.get("/readyz").status, 503, "{text:?}");
+        assert!(service.logged("not ready").contains(" ERROR "), "{text:?}");
+        let said = folder.ours("serve --config service.toml --check");
+        assert_eq!(said.status.code(), Some(1), "{text:?}");
+        let stderr = String::from_utf8_lossy(&said.stderr);
+        assert!(stderr.contains("check.key: ") && stderr.contains("spc-1234.pem"), "{stderr}");
+    }
+    // What the operator has to mend is an error, what the client sent is none.
+    let identity = service.post("/v1/sign", CALL).json()["identity"].as_str().unwrap().to_owned();
+    service.post("/v1/check", &identity);
+    assert!(service.logged("not valid").contains(" ERROR "));
+    folder.write("lab/spc-1234.pem", certificate);
+    assert_eq!(service.get("/readyz").status, 200);
+    service.post("/v1/check", "junk");
+    assert!(service.logged("not valid").contains(" INFO "));
+    service.post("/v1/sign", &CALL.replace('A', "Z"));
+    assert!(service.logged("not signed").contains(" INFO "));
+    folder.write("lab/spc-1234-key.pem", "junk");
+    service.post("/v1/sign", CALL);
+    assert!(service.logged("not signed").contains(" ERROR "));
+    // One that starts says so at once.
+    let service = Service::start(&folder, &local(""));
+    let said = service.logged("not ready: sign.key: ");
+    assert!(said.contains(" ERROR ") && said.contains("file \"lab/spc-1234-key.pem\""), "{said}");
 }
 
 #[test]
@@ -140,7 +182,11 @@ fn signing_is_closed_to_strangers() {
         ("Authorization: Bearer wrong\r\n", 401),
         ("Authorization: Bearer 0123456789abcdef0123456789abcdeg\r\n", 401),
         (&format!("Authorization: Basic {token}\r\n"), 401),
+        (&format!("Authorization: Bearer{token}\r\n"), 401),
+        ("Authorization: Bearer\r\n", 401),
         (&format!("Authorization: Bearer {token}\r\n"), 200),
+        (&format!("Authorization: bearer {token}\r\n"), 200),
+        (&format!("Authorization: BEARER  {token}\r\n"), 200),
     ] {
         for (path, body) in [("/v1/sign", CALL), ("/v1/sign-csv", CSV)] {
             assert_eq!(service.post_with(path, header, body).status, status, "{path} {header}");
@@ -257,19 +303,29 @@ fn a_wrong_configuration_is_refused_by_name() {
     let folder = Folder::lab();
     for (config, part) in [
         ("", "nothing listens"),
-        ("[http]\nlisten = \"127.0.0.1:0\"\nport = 1\n", "unknown field `port`"),
-        ("[http]\nlisten = \"nowhere\"\n", "nowhere"),
+        (
+            "[http]\nlisten = \"127.0.0.1:0\"\nport = 1\n",
+            "\"service.toml\" line 3: unknown field `port`",
+        ),
+        ("[http]\nlisten = \"127.0.0.1:0\"\nlisten = 1\n", "\"service.toml\" line 3: "),
+        ("[http]\nlisten\n", "\"service.toml\" line 2: "),
+        ("[http]\nlisten = \"nowhere\"\n", "\"nowhere\": invalid socket address: give host:port"),
         ("[https]\nlisten = \"127.0.0.1:0\"\n", "missing field `certificate`"),
         (&local("[limits]\nrequests = 0\n"), "limits.requests"),
         (&local("[log]\nformat = \"xml\"\n"), "xml"),
         (&local("[log]\nlevel = \"loud\"\n"), "loud"),
         (&local("timeout = 0\n"), "timeout 0"),
-        (&local("ca = \"none.pem\"\n"), "none.pem"),
-        (&local("cert_verify = 64\n"), "CertVerify=64"),
-        (&local("x5u_permit = \"10.0.0.0/33\"\n"), "x5u_permit \"10.0.0.0/33\" is no host"),
+        (&local("ca = \"none.pem\"\n"), "check.ca \"none.pem\" can't be read"),
+        (&local("ca = \"CertCAFile\"\n"), "check.ca \"CertCAFile\" can't be read"),
+        (&local("http_ca = \"none.pem\"\n"), "check.http_ca \"none.pem\""),
+        (&local("http_proxy = \"http://[\"\n"), "check.http_proxy \"http://[\""),
+        (&local("cache_dir = \"none\"\n"), "the user that this runs as"),
+        (&local("cert_verify = 4\n"), "check.cert_verify asks for check.ca, which names no file"),
+        (&local("cert_verify = 64\n"), "check.cert_verify=64"),
+        (&local("x5u_permit = \"10.0.0.0/33\"\n"), "check.x5u_permit \"10.0.0.0/33\" is no host"),
         (&local("x5u_deny = \"*\"\n"), "x5u_deny \"*\" is no host"),
         (&local("[public]\nfolder = \"none\"\n"), "public.folder"),
-        (&local("").replace("[sign]", "[sign]\ntoken_file = \"service.toml2\""), "service.toml2"),
+        (&local("").replace("[sign]", "[sign]\ntoken_file = \"none\""), "sign.token_file \"none\""),
         (&local("").replace("[sign]", "[sign]\ntoken_file = \"short\""), "short"),
     ] {
         folder.write("service.toml", config);
@@ -283,6 +339,7 @@ fn a_wrong_configuration_is_refused_by_name() {
         assert_eq!(output.status.code(), Some(1), "{config}: {stderr}");
         assert!(stderr.contains(part), "{config}: {stderr}");
         assert!(!stderr.contains("secret"), "{stderr}");
+        assert!(stderr.lines().count() == 1 && !stderr.contains("(-1)"), "{config}: {stderr}");
     }
     // The example that is installed, with all that is commented out.
     let text = include_str!("../dist/secsipidx.toml");

@@ -207,6 +207,13 @@ fn sigterm_lets_requests_end() {
         String::from_utf8(state[..len].to_vec()).unwrap()
     };
     assert_eq!(told(), "READY=1");
+    // It does not end, neither this one nor the one of the stock flags.
+    let stock = Service::ours(&folder, &["-http-srv", "127.0.0.1:0"], &[]);
+    for service in [&service, &stock] {
+        service.signal("-HUP");
+        assert!(service.logged("SIGHUP").contains("INFO"));
+        assert_eq!(service.get("/healthz").status, 200);
+    }
     let line =
         format!("sign --key lab/spc-1234-key.pem --x5u {} 12155550100 12025550100", silent.1);
     let identity = folder.out(&line).trim().to_owned();

@@ -118,6 +118,21 @@ fn clients_see_the_same() {
             _ => {}
         }
     }
+    // Who is asked: HTTP/1.0 need not say so.
+    for (version, hosts, status) in [
+        ("1.0", "", 200),
+        ("1.0", "Host: x\r\n", 200),
+        ("1.1", "", 400),
+        ("1.1", "Host: x\r\n", 200),
+    ] {
+        let len = good.len();
+        let request = format!(
+            "POST /v1/check HTTP/{version}\r\n{hosts}Connection: close\r\nContent-Length: {len}\r\n\r\n{good}"
+        );
+        for service in [&stock, &ours] {
+            assert_eq!(service.send(&request).status, status, "{request}");
+        }
+    }
     wrong.extend(documented.keys().map(|name| format!("{name}: listed, but there is no such row")));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

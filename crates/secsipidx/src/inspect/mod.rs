@@ -228,13 +228,8 @@ impl Inspector {
                 self.config.x5u_rules()?.check(info)?;
                 self.verifier.get_url(info)?
             }
-            Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
-                self.verifier.get_url(url)?
-            }
-            Some(path) => {
-                let path = path.strip_prefix("file://").unwrap_or(path);
-                crate::input::read_regular(path)?.into_bytes()
-            }
+            Some(url) if is_url(url) => self.verifier.get_url(url)?,
+            Some(path) => return credential_of_file(path),
         };
         Credential::from_pem(&text)
     }
@@ -261,6 +256,25 @@ impl Inspector {
             rules.add("chain leads to a trust anchor", until);
         }
     }
+}
+
+/// Whether a key is at a URL, and not in a file.
+pub fn is_url(key: &str) -> bool {
+    ["http://", "https://"]
+        .iter()
+        .any(|scheme| key.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)))
+}
+
+/// The key or certificate of a path, or of a `file://` URL.
+///
+/// # Errors
+/// [`Code::FileRead`]; what is in the file is neither.
+pub fn credential_of_file(path: &str) -> Result<Credential> {
+    let path = path.strip_prefix("file://").unwrap_or(path);
+    // Standard input is no key that can be read twice: a check takes it for a file's name, too.
+    let file = if path == "-" { "./-" } else { path };
+    Credential::from_pem(crate::input::read_regular(file)?.as_bytes())
+        .map_err(|e| Error::new(e.code(), format!("file \"{path}\": {}", e.message())))
 }
 
 /// Compares the claims with the message they came in.

@@ -18,6 +18,9 @@ pub struct Entry {
     pub status_page: bool,
 }
 
+/// Its name has no case (RFC 9110 §11.1).
+const SCHEME: &[u8] = b"Bearer ";
+
 /// What signing needs at a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
@@ -88,8 +91,10 @@ impl Access {
     fn has_token(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.token else { return false };
         let given = headers.get(header::AUTHORIZATION);
-        let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        given.is_some_and(|given| same(given, token.as_bytes()))
+        let given = given.and_then(|value| value.as_bytes().split_at_checked(SCHEME.len()));
+        given.is_some_and(|(scheme, given)| {
+            scheme.eq_ignore_ascii_case(SCHEME) && same(given.trim_ascii_start(), token.as_bytes())
+        })
     }
 }
 

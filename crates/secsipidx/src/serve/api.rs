@@ -132,6 +132,7 @@ impl App {
         let signed = self.signer.identity(call, PrivateKey::Path(key));
         match &signed {
             Ok(_) => self.metrics.signed(),
+            Err(e) if status(e.code()).is_server_error() => log::error!("not signed: {e}"),
             Err(e) => log::info!("not signed: {e}"),
         }
         signed
@@ -147,10 +148,28 @@ impl App {
     fn check<'a>(&self, identities: impl IntoIterator<Item = &'a str>) -> Report {
         let report = self.verifier.check(identities, self.key(), CheckOptions::default());
         self.metrics.check(report.code());
-        if let Err(e) = &report.result {
-            log::info!("not valid: {e}");
+        match &report.result {
+            Err(e) if self.is_ours(e.code()) => log::error!("not valid: {e}"),
+            Err(e) => log::info!("not valid: {e}"),
+            Ok(()) => {}
         }
         report
+    }
+
+    /// Whether the operator has to mend it, and not who signed the call.
+    const fn is_ours(&self, code: Code) -> bool {
+        match code {
+            Code::FileRead
+            | Code::CertProcessing
+            | Code::CaFileMissing
+            | Code::CaFileRead
+            | Code::InterFileMissing
+            | Code::InterFileRead
+            | Code::CrlFileMissing
+            | Code::CrlFileRead => true,
+            Code::CertFormat | Code::CertNotEc => !self.settings.check.key.is_empty(),
+            _ => false,
+        }
     }
 }
 

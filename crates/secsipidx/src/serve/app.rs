@@ -9,12 +9,12 @@ use super::page;
 use super::public::{Folder, Refusal, content_type};
 use super::settings::Settings;
 use super::status::Status;
-use crate::inspect::Inspector;
+use crate::inspect::{self, Inspector};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -89,7 +89,10 @@ impl App {
     pub async fn handle(self: Arc<Self>, entry: Entry, request: Request<Incoming>) -> Answer {
         let start = Instant::now();
         let path = known(request.uri().path(), entry);
-        let answer = self.route(path, entry, request).await;
+        let answer = match wrong_host(&request) {
+            Some(refused) => refused,
+            None => self.route(path, entry, request).await,
+        };
         let status = answer.status().as_u16();
         self.metrics.request(path, status, start.elapsed());
         log::debug!("{path} {status} {} µs", start.elapsed().as_micros());
@@ -200,24 +203,35 @@ impl App {
         }
     }
 
-    /// Whether calls can be signed, where a key is set.
+    /// Whether calls can be signed and checked with the keys that are set. One at a URL is not
+    /// asked for: it may be away for a moment.
     ///
     /// # Errors
-    /// As [`Signer::check_key`].
-    pub fn check_key(&self) -> Result<()> {
+    /// As [`Signer::check_key`], and what is wrong with `check.key`.
+    pub fn check_keys(&self) -> Result<()> {
+        let named = |setting: &'static str| {
+            move |e: Error| Error::new(e.code(), format!("{setting}: {}", e.message()))
+        };
         let key = &self.settings.sign.key;
-        if key.is_empty() { Ok(()) } else { self.signer.check_key(key) }
+        if !key.is_empty() {
+            self.signer.check_key(key).map_err(named("sign.key"))?;
+        }
+        let key = &self.settings.check.key;
+        if !key.is_empty() && !inspect::is_url(key) {
+            inspect::credential_of_file(key).map_err(named("check.key"))?;
+        }
+        Ok(())
     }
 
     fn ready(&self) -> Answer {
         if self.draining.load(Ordering::Relaxed) {
             return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
         }
-        match self.check_key() {
+        match self.check_keys() {
             Ok(()) => text(StatusCode::OK, "ready\n"),
             Err(e) => {
-                log::info!("not ready: {e}");
-                text(StatusCode::SERVICE_UNAVAILABLE, "the private key can't be used\n")
+                log::error!("not ready: {e}");
+                text(StatusCode::SERVICE_UNAVAILABLE, "a key can't be used: the log says which\n")
             }
         }
     }
@@ -261,6 +275,17 @@ fn known(path: &str, entry: Entry) -> &'static str {
     }
     let status = ["/", "/v1/status"].into_iter().filter(|_| entry.status_page);
     PATHS.into_iter().chain(status).find(|known| *known == path).unwrap_or(OTHER)
+}
+
+/// One host is due, with HTTP/1.0 none at most (RFC 9112 §3.2): two may be two to those on the way.
+fn wrong_host(request: &Request<Incoming>) -> Option<Answer> {
+    let why = match request.headers().get_all(header::HOST).iter().count() {
+        1 => return None,
+        0 if request.version() < Version::HTTP_11 => return None,
+        0 => "a Host header is due with HTTP/1.1\n",
+        _ => "there is more than one Host header\n",
+    };
+    Some(text(StatusCode::BAD_REQUEST, why))
 }
 
 async fn read_body(request: Request<Incoming>, limit: usize) -> std::result::Result<Bytes, Answer> {

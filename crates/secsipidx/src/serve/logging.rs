@@ -23,7 +23,7 @@ impl log::Log for Logger {
         let level = record.level();
         let message = record.args().to_string();
         let line = match self.0 {
-            Format::Text => format!("{time} {level} {}\n", message.escape_debug()),
+            Format::Text => format!("{time} {level} {}\n", one_line(&message)),
             Format::Json => {
                 format!("{}\n", json!({"time": time, "level": level.as_str(), "message": message}))
             }
@@ -35,10 +35,38 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
+/// What a client sent begins no line of its own and moves no cursor; quotes stay as they are.
+fn one_line(message: &str) -> String {
+    let mut line = String::with_capacity(message.len());
+    for c in message.chars() {
+        match c {
+            '"' | '\'' | '\\' => line.push(c),
+            _ => line.extend(c.escape_debug()),
+        }
+    }
+    line
+}
+
 /// Sets the logger up; once in a process.
 pub fn start(settings: &Log) {
     let level = settings.level.parse().unwrap_or(log::LevelFilter::Info);
     if log::set_boxed_logger(Box::new(Logger(settings.format))).is_ok() {
         log::set_max_level(level);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_message_is_one_line() {
+        for (message, line) in [
+            ("\"a.pem\" can't be read, ä", "\"a.pem\" can't be read, ä"),
+            ("a\r\n2026-01-01 ERROR b\0", "a\\r\\n2026-01-01 ERROR b\\0"),
+            ("\u{1b}[2J\u{85}\u{2028}\u{202e}", "\\u{1b}[2J\\u{85}\\u{2028}\\u{202e}"),
+        ] {
+            assert_eq!(one_line(message), line);
+        }
     }
 }

@@ -56,7 +56,7 @@ pub fn serve(args: &cli::Serve) -> Result<ExitCode> {
     let settings = Settings::read(&args.config)?;
     if args.check {
         settings.https.as_ref().map(tls::Current::new).transpose()?;
-        App::new(settings)?.check_key()?;
+        App::new(settings)?.check_keys()?;
         return Ok(output::print("the configuration can be used\n"));
     }
     start(settings).map(|()| ExitCode::SUCCESS)
@@ -75,6 +75,7 @@ pub fn start(settings: Settings) -> Result<()> {
 async fn serve_until_stopped(settings: Settings, workers: Arc<Workers>) -> Result<()> {
     let mut terminate = signals(SignalKind::terminate())?;
     let mut interrupt = signals(SignalKind::interrupt())?;
+    let mut hangup = signals(SignalKind::hangup())?;
     let drain = Duration::from_secs(settings.limits.drain);
     let connections = Arc::new(Semaphore::new(settings.limits.connections));
     let app = Arc::new(App::new(settings)?);
@@ -115,10 +116,19 @@ async fn serve_until_stopped(settings: Settings, workers: Arc<Workers>) -> Resul
         };
         accepting.push(tokio::spawn(server.accept(listener)));
     }
+    if let Err(e) = app.check_keys() {
+        log::error!("not ready: {e}");
+    }
     notify("READY=1");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            // Not its end, which it is by default: with other services it means to read files again.
+            _ = hangup.recv() => log::info!(
+                "SIGHUP: nothing to do: certificates, keys and CRLs are read again when they change, the configuration and the token with a restart"
+            ),
+        }
     }
     notify("STOPPING=1");
     app.drain();

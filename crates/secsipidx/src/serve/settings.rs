@@ -1,5 +1,6 @@
 //! The service's settings: a TOML file, or the stock tool's flags.
 
+use crate::names::CONFIGURATION;
 use serde::Deserialize;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -201,8 +202,12 @@ impl Settings {
     /// [`Code::FileRead`], [`Code::Generic`] with the place in the file.
     pub fn read(path: &std::path::Path) -> Result<Self> {
         let text = crate::input::read(&path.display().to_string())?;
-        let settings: Self =
-            toml::from_str(&text).map_err(|e| wrong(format!("\"{}\": {e}", path.display())))?;
+        let settings: Self = toml::from_str(&text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let why = e.message().replace('\n', "; ");
+            wrong(format!("\"{}\" line {line}: {why}", path.display()))
+        })?;
         settings.validate()?;
         Ok(settings)
     }
@@ -247,7 +252,10 @@ impl Settings {
     /// [`Code::FileRead`]; a token that is short enough to guess.
     pub fn token(&self) -> Result<Option<String>> {
         let Some(path) = &self.sign.token_file else { return Ok(None) };
-        let token = crate::input::read(&path.display().to_string())?.trim().to_owned();
+        let token = crate::input::read(&path.display().to_string())
+            .map_err(|e| Error::new(e.code(), format!("sign.token_file {}", e.message())))?
+            .trim()
+            .to_owned();
         if token.len() < MIN_TOKEN {
             return Err(wrong(format!(
                 "sign.token_file \"{}\": the token has {} characters, fewer than {MIN_TOKEN}: make one with openssl rand -hex 32",
@@ -276,7 +284,7 @@ impl Settings {
             timeout: check.timeout.unwrap_or(default.timeout),
             cache_expire: check.cache_expire.unwrap_or(default.cache_expire),
             cache_dir: check.cache_dir.clone(),
-            cert_verify: CertVerify::new(bits)?,
+            cert_verify: CONFIGURATION.of(CertVerify::new(bits))?,
             ca_file: check.ca.clone(),
             inter_file: check.intermediates.clone(),
             crl_file: check.crl.clone(),
@@ -290,7 +298,7 @@ impl Settings {
             },
             ..default
         };
-        config.validate()?;
+        CONFIGURATION.of(config.validate())?;
         Ok(config)
     }
 
@@ -316,7 +324,9 @@ impl Settings {
 /// [`Code::Generic`] if it is none.
 pub fn address(listen: &str) -> Result<SocketAddr> {
     let text = if listen.starts_with(':') { format!("[::]{listen}") } else { listen.to_owned() };
-    let found = text.to_socket_addrs().map_err(|e| wrong(format!("listen {listen:?}: {e}")))?;
+    let found = text.to_socket_addrs().map_err(|e| {
+        wrong(format!("listen {listen:?}: {e}: give host:port, as in \"127.0.0.1:8090\""))
+    })?;
     found.into_iter().next().ok_or_else(|| wrong(format!("listen {listen:?} names no address")))
 }
 

@@ -5,6 +5,7 @@ mod flags;
 
 pub use flags::Flags;
 
+use crate::names::STOCK;
 use crate::output;
 use crate::serve as service;
 use flags::Refusal;
@@ -31,11 +32,13 @@ pub fn run(args: Vec<String>) -> ExitCode {
     let flags = match Flags::parse(args) {
         Ok(flags) => flags,
         Err(Refusal::Help) => {
-            eprint!("{}", flags::USAGE);
+            output::complain(flags::USAGE.trim_end());
             return ExitCode::from(USAGE_STATUS);
         }
         Err(Refusal::Wrong(why)) => {
-            eprintln!("{why}: secsipidx -h lists the flags, secsipidx --help the subcommands");
+            output::complain(&format!(
+                "{why}: secsipidx -h lists the flags, secsipidx --help the subcommands"
+            ));
             return ExitCode::from(USAGE_STATUS);
         }
     };
@@ -63,10 +66,7 @@ pub fn run(args: Vec<String>) -> ExitCode {
     if !flags.http_srv.is_empty() || !flags.https_srv.is_empty() {
         return match serve(&flags) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(e) => {
-                eprintln!("secsipidx: {e}");
-                ExitCode::FAILURE
-            }
+            Err(e) => output::failed(&e),
         };
     }
     output::print(concat!(
@@ -108,7 +108,10 @@ pub fn config(flags: &Flags) -> Result<Config> {
     };
     let mut cache_dir = PathBuf::from(&flags.cache_dir);
     if !flags.cache_dir.is_empty() && !cache_dir.is_dir() {
-        eprintln!("-cache-dir {:?} is no folder: nothing is kept", flags.cache_dir);
+        output::complain(&format!(
+            "-cache-dir {:?} is no folder: nothing is kept",
+            flags.cache_dir
+        ));
         cache_dir.clear();
     }
     let config = Config {
@@ -120,13 +123,13 @@ pub fn config(flags: &Flags) -> Result<Config> {
         )?,
         cache_dir,
         cache_expire: number("cache-expire", flags.cache_expire)?,
-        cert_verify: CertVerify::new(number("cert-verify", flags.cert_verify)?)?,
+        cert_verify: STOCK.of(CertVerify::new(number("cert-verify", flags.cert_verify)?))?,
         ca_file: flags.ca_file.clone().into(),
         inter_file: flags.ca_inter.clone().into(),
         crl_file: flags.crl_file.clone().into(),
         ..Config::default()
     };
-    config.validate()?;
+    STOCK.of(config.validate())?;
     Ok(config)
 }
 
