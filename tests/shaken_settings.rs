@@ -48,10 +48,18 @@ fn reason_protocol_sip_names_sip_and_no_token() {
     assert_eq!((reply.number("X-Ret"), reply.header("X-Reason")), (1, "<null>"), "{reply:?}");
 }
 
-/// The lab's certificate has no certificatePolicies, the first rule of ATIS-1000080 that it breaks.
+/// A site whose certificate has no certificatePolicies, the first rule of ATIS-1000080 that it
+/// breaks.
+fn without_policies() -> Site {
+    let mut site = Site::new();
+    site.lab.issue("bare.pem", "key.pem", 30);
+    site.x5u = site.x5u.replace("cert.pem", "bare.pem");
+    site
+}
+
 #[test]
 fn cert_profile_warn_writes_one_line_and_lets_the_call_pass() {
-    let site = Site::new();
+    let site = without_policies();
     let kamailio = Kamailio::start(&checks(&site).param("cert_profile", "warn"));
     for _ in 0..3 {
         let reply = send(&kamailio, &[&identity(&site, 0)]);
@@ -69,8 +77,11 @@ fn cert_profile_warn_writes_one_line_and_lets_the_call_pass() {
 
 #[test]
 fn cert_profile_enforce_refuses_the_call() {
-    let site = Site::new();
+    let site = without_policies();
     let kamailio = Kamailio::start(&checks(&site).param("cert_profile", "enforce"));
+    let own = site.x5u.replace("bare.pem", "cert.pem");
+    let good = site.signed_ago("12155551212", "12155551213", &own, 0);
+    assert_eq!(send(&kamailio, &[&good]).number("X-Ret"), 1, "the lab's own");
     let reply = send(&kamailio, &[&identity(&site, 0)]);
     assert_eq!((reply.number("X-Ret"), reply.header("X-Step")), (-115, "profile"), "{reply:?}");
     let error = reply.header("X-Error");

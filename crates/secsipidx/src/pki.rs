@@ -22,11 +22,13 @@ use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{self, Builder, CertificateBuilder, CrlBuilder};
 use x509_cert::certificate::{Certificate, TbsCertificate};
 use x509_cert::crl::{CertificateList, RevokedCert};
+use x509_cert::ext::pkix::certpolicy::PolicyInformation;
 use x509_cert::ext::pkix::crl::CrlDistributionPoints;
 use x509_cert::ext::pkix::crl::dp::{DistributionPoint, IssuingDistributionPoint};
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, CrlNumber, KeyUsage, KeyUsages, SubjectKeyIdentifier,
+    AuthorityKeyIdentifier, BasicConstraints, CertificatePolicies, CrlNumber, KeyUsage, KeyUsages,
+    SubjectKeyIdentifier,
 };
 use x509_cert::ext::{Extension, ToExtension};
 use x509_cert::name::Name;
@@ -36,6 +38,8 @@ use x509_cert::time::{Time, Validity};
 
 const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
 const CERTIFICATE_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.29");
+/// The certificate policy of ATIS-1000080, version 3.
+const SHAKEN_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.114569.1.1.3");
 /// Seconds.
 const DAY: u64 = 86_400;
 
@@ -297,6 +301,10 @@ impl BuilderProfile for Profile<'_> {
             };
             let points = CrlDistributionPoints(vec![point]);
             all.push(points.to_extension(&self.subject, &all)?);
+            let policy =
+                PolicyInformation { policy_identifier: SHAKEN_POLICY, policy_qualifiers: None };
+            let policies = CertificatePolicies(vec![policy]);
+            all.push((false, &policies).to_extension(&self.subject, &all)?);
         }
         Ok(all)
     }
