@@ -1,6 +1,7 @@
 //! The verification service (RFC 8224 §6.2).
 
 mod missing;
+mod parties;
 mod report;
 mod service;
 

@@ -2,7 +2,7 @@
 
 use super::service::{DIVERTED_EXPIRE, read};
 use super::{CheckOptions, MAX_IDENTITIES, PublicKey, SipCall, Verifier};
-use crate::credentials::is_url;
+use crate::fetch::is_url;
 use crate::identity::Identity;
 use crate::passport::{Claims, JoseHeader, Ppt};
 use crate::policy::Policy;
