@@ -3,7 +3,7 @@
 use crate::cert::{Certificate, Chain};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::fetch::{Fetch, Fetched};
+use crate::fetch::{Fetch, Fetched, is_url};
 use crate::file::Files;
 use crate::key::Credential;
 use crate::name::Folded;
@@ -315,13 +315,6 @@ impl Credentials {
         }
         Ok(Arc::clone(&vouched.credential))
     }
-}
-
-/// Whether a location is downloaded from; any other is a file.
-pub(crate) fn is_url(location: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| {
-        location.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme))
-    })
 }
 
 fn not_after(credential: &Credential) -> i64 {

@@ -1,7 +1,6 @@
 //! Downloads over HTTP(S): one total timeout, no redirects, a bounded body.
 
 use crate::config::Config;
-use crate::credentials::is_url;
 use crate::error::{Code, Error, Result};
 pub use crate::file::MAX_LEN;
 use crate::x5u::X5uRules;
@@ -129,6 +128,13 @@ fn read_body(mut body: impl Read, deadline: Instant) -> std::result::Result<Vec<
             return Err(format!("is not read in time: {} octets came", read.len()));
         }
     }
+}
+
+/// Whether a location is downloaded from; any other is a file.
+pub fn is_url(location: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| {
+        location.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme))
+    })
 }
 
 /// The URL, if it is one that is fetched at all.

@@ -9,8 +9,8 @@ pub use parties::{MAX_DEST, MAX_URI_LEN};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::credentials::is_url;
 use crate::error::{Code, Error, Result};
+use crate::fetch::is_url;
 use crate::key::SigningKey;
 use crate::passport::{self, ALG, Ppt, TYP};
 use crate::tn::Numbering;

@@ -12,6 +12,7 @@ use cert::{CertView, utc};
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
+use stir::fetch::is_url;
 use stir::identity::Identity;
 use stir::key::{Credential, SIGNATURE_LEN};
 use stir::passport::{Claims, JoseHeader};
@@ -256,13 +257,6 @@ impl Inspector {
             rules.add("chain leads to a trust anchor", until);
         }
     }
-}
-
-/// Whether a key is at a URL, and not in a file.
-pub fn is_url(key: &str) -> bool {
-    ["http://", "https://"]
-        .iter()
-        .any(|scheme| key.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)))
 }
 
 /// The key or certificate of a path, or of a `file://` URL.

@@ -217,7 +217,7 @@ impl App {
             self.signer.check_key(key).map_err(named("sign.key"))?;
         }
         let key = &self.settings.check.key;
-        if !key.is_empty() && !inspect::is_url(key) {
+        if !key.is_empty() && !stir::fetch::is_url(key) {
             inspect::credential_of_file(key).map_err(named("check.key"))?;
         }
         Ok(())
