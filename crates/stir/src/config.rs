@@ -305,6 +305,30 @@ mod tests {
     }
 
     #[test]
+    fn what_changes_nothing_is_named() {
+        let mut config = Config::default();
+        assert_eq!(config.unused(), [""; 0]);
+        config.shaken.spc_match = true;
+        config.trust_anchors_key = "/etc/key.pem".into();
+        for option in ["CertVerify=5", "CertCAFile=/etc/ca.pem", "CertCRLFile=/etc/crl.pem"] {
+            config.set_option(option).unwrap();
+        }
+        let unused = config.unused();
+        for (found, expected) in unused.iter().zip([
+            "spc_match is set, but policy compat",
+            "CertCRLFile is set, but CertVerify=5 does not ask for it: add 16",
+            "trust_anchors_key is set, but",
+        ]) {
+            assert!(found.starts_with(expected), "{found}");
+        }
+        assert_eq!(unused.len(), 3, "{unused:?}");
+        config.policy = Policy::Shaken;
+        config.trust_anchors = "/etc/roots".into();
+        config.set_option("CertVerify=21").unwrap();
+        assert_eq!(config.unused(), [""; 0]);
+    }
+
+    #[test]
     fn values_out_of_range_are_named() {
         for (config, text) in [
             (Config { timeout: 0, ..Config::default() }, "timeout 0"),
