@@ -1,6 +1,6 @@
 //! What the script functions do.
 
-use crate::kamailio::{Counter, Message, add, resume};
+use crate::kamailio::{Counter, Message, NULL, add, resume};
 use crate::results::{self, Outcome};
 use crate::state;
 use fetcher::{Resumed, Suspended};
@@ -86,10 +86,12 @@ fn by_file(
     Ok(value)
 }
 
-/// Signs a call, with the caller's name if there is one to sign.
+/// Signs a call, with the caller's name if there is one to sign. Without an origid it gets one; no
+/// other argument may be without a value: an empty key path would mean what the header names.
 fn identity(message: &Message, call: Call<'_>, key: PrivateKey<'_>) -> Result<String, Error> {
     let name = message.formatted().map(unquoted);
-    state::signer().identity(&Call { rcd_nam: name.as_deref(), ..call }, key)
+    let origid = if call.origid == NULL { "" } else { call.origid };
+    state::signer().identity(&Call { rcd_nam: name.as_deref(), origid, ..call }, key)
 }
 
 /// A display name as `$fn` has it, without the quotes of SIP (RFC 3261 §25.1).

@@ -320,6 +320,30 @@ fn parameters_that_are_wrong_stop_kamailio() {
     }
 }
 
+/// A key that a variable without a value names is none, and not what the header names.
+#[test]
+fn variables_without_a_value() {
+    let lab = Lab::new();
+    let http = Http::start();
+    let url = http.on("/cert.pem", Answer::Ok(lab.read("cert.pem").into()));
+    let cfg = Cfg::new(Module::Ours).route(&format!(
+        r#"
+        secsipid_build_identity("12155551212", "12155551213", "A", "$avp(none)", "{url}", "{key}");
+        $var(id) = $secsipid(val);
+        secsipid_check("$var(id)", "{cert}");
+        append_to_reply("X-Origid: $secsipid(origid)\r\n");
+        $var(code) = secsipid_check("$var(id)", "$avp(none)");
+        {REPLY}"#,
+        key = lab.path("key.pem"),
+        cert = lab.path("cert.pem")
+    ));
+    let kamailio = Kamailio::start(&cfg);
+    let reply = kamailio.udp().send(&Request::invite());
+    assert_eq!(reply.header("X-Origid").len(), 36, "a UUID: {reply:?}");
+    expect(&kamailio, "no key", &reply, -451, "<null>");
+    assert_eq!(http.count("/cert.pem"), 0);
+}
+
 /// A PEM text in an argument that is no text at all.
 #[test]
 fn arguments_that_are_no_text() {

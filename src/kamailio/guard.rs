@@ -2,7 +2,6 @@
 //! error, and what came of it is kept for the script's variables.
 
 use super::bindings::{_str, ks_get_svalue, ks_set_pv, sip_msg};
-use super::message::NULL;
 use crate::results::{self, Outcome};
 use std::any::Any;
 use std::ffi::{c_char, c_int};
@@ -86,8 +85,7 @@ pub(super) unsafe fn argument<'a>(
         return Err(Error::new(Code::Generic, format!("argument {number} has no value")));
     }
     // SAFETY: Kamailio's buffers keep an argument's value until the function returns.
-    let value = unsafe { text(&value, &format!("argument {number}")) }?;
-    Ok(if value == NULL { "" } else { value })
+    unsafe { text(&value, &format!("argument {number}")) }
 }
 
 /// The value of an argument of a KEMI function.

@@ -18,7 +18,7 @@ pub(crate) struct Message {
 }
 
 /// What Kamailio prints for a variable without a value.
-pub(super) const NULL: &str = "<null>";
+pub(crate) const NULL: &str = "<null>";
 
 /// Takes a text with pseudo-variables, before the fork, for [`Message::formatted`]; whether it makes
 /// sense.

@@ -34,7 +34,7 @@ mod variables;
 
 pub(crate) use counters::{Counter, add, counted};
 pub(crate) use memory::shared;
-pub(crate) use message::{Message, MessageId, parse_format};
+pub(crate) use message::{Message, MessageId, NULL, parse_format};
 pub(crate) use processes::follow_settings;
 pub(crate) use rpc::{Field, Rpc};
 pub(crate) use tables::VERSION;

@@ -201,7 +201,8 @@ impl Crl {
     pub(super) fn is_replaced(&self, all: &[Self], now: i64) -> bool {
         self.check_end(now).is_err()
             && all.iter().any(|other| {
-                (self.this_update + 1..=now).contains(&other.this_update)
+                self.this_update < other.this_update
+                    && other.this_update <= now
                     && other.issuers.first() == self.issuers.first()
             })
     }

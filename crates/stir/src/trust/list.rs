@@ -3,8 +3,7 @@
 
 use super::MAX_CA_CERTIFICATES;
 use crate::cert::{self, Certificate};
-use crate::clock::time;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, time};
 use crate::error::{Code, Error, Result};
 use crate::json;
 use crate::key::{Credential, SIGNATURE_LEN};
