@@ -8,6 +8,8 @@ pub const MAX_DIGITS: usize = 32;
 /// Longest number that stays as it is: emergency and service numbers (911, 112, 3117) belong to no
 /// country's plan, so no country code goes before them (RFC 8224 §8.3).
 const MAX_SHORT: usize = 6;
+/// Longest country code, in digits (E.164 §6).
+const MAX_COUNTRY: usize = 3;
 
 /// How numbers are written where this system stands. The default knows no country: a number is
 /// what its digits say.
@@ -70,7 +72,11 @@ impl Numbering {
     pub fn canonical(&self, number: &str) -> Result<String> {
         let (user, parameters) = number.split_once(';').unwrap_or((number, ""));
         let user = user.trim_matches([' ', '\t']);
-        let (global, before, digits) = match (user.strip_prefix('+'), context(parameters)) {
+        // What is shown to the called is mostly the number alone: a context makes no other one of a
+        // short number, nor of the end of one.
+        let is_long = user.bytes().filter(u8::is_ascii_digit).count() > MAX_SHORT;
+        let context = context(parameters).filter(|_| is_long);
+        let (global, before, digits) = match (user.strip_prefix('+'), context) {
             (Some(digits), _) => (true, "", digits),
             // No number of country code 1 begins with it: it is there already.
             (None, Some("1")) if user.starts_with('1') => (true, "", user),
@@ -152,13 +158,14 @@ impl Numbering {
     }
 }
 
-/// What goes before a number that is no global one, if its parameters say so. A context may be a
-/// domain as well, of which the digits alone are used.
+/// The country code that goes before a number that is no global one, if its parameters say so. With
+/// any other context, a domain or more digits, the number is what its own digits say.
 fn context(parameters: &str) -> Option<&str> {
     const NAME: &str = "phone-context=+";
     parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_at_checked(NAME.len())?;
-        name.eq_ignore_ascii_case(NAME).then_some(value)
+        let is_country = value.len() <= MAX_COUNTRY && value.bytes().all(|c| c.is_ascii_digit());
+        (name.eq_ignore_ascii_case(NAME) && is_country).then_some(value)
     })
 }
 
