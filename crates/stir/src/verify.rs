@@ -2,6 +2,7 @@
 
 mod missing;
 mod parties;
+mod plan;
 mod report;
 mod service;
 

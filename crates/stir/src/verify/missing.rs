@@ -1,10 +1,9 @@
 //! Which certificates a check would have to wait for.
 
-use super::service::{DIVERTED_EXPIRE, read};
 use super::{CheckOptions, MAX_IDENTITIES, PublicKey, SipCall, Verifier};
 use crate::fetch::is_url;
 use crate::identity::Identity;
-use crate::passport::{Claims, JoseHeader, Ppt};
+use crate::passport::{Claims, JoseHeader};
 use crate::policy::Policy;
 
 impl Verifier {
@@ -41,48 +40,49 @@ impl Verifier {
     }
 
     fn urls(&self, call: &SipCall<'_>, now: i64, has: impl Fn(&str) -> bool) -> Vec<String> {
-        let limit = match self.policy {
-            Policy::Compat => MAX_IDENTITIES,
-            Policy::Shaken => self.shaken.max_identity,
+        let named = match self.policy {
+            Policy::Compat => self.urls_of_fields(call, now),
+            Policy::Shaken => self.urls_of_call(call, now),
         };
-        let looked_at = || call.identities.iter().take(limit);
-        // Others may be diversions, with which an older token is in order.
-        let expire = if call.identities.len() > 1 { DIVERTED_EXPIRE } else { self.expire };
         let mut urls: Vec<String> = Vec::new();
-        for value in looked_at() {
-            let Ok(identity) = Identity::parse(value) else { continue };
-            let Some(info) = identity.params.as_ref().and_then(|params| params.info) else {
-                continue;
-            };
-            if has(info) || urls.iter().any(|url| url == info) || self.x5u.check(info).is_err() {
-                continue;
+        for url in named {
+            if !has(&url) && !urls.contains(&url) {
+                urls.push(url);
             }
-            // Whether a certificate is all that is still to be known of it.
-            let in_order = match self.policy {
-                Policy::Compat => {
-                    let header = JoseHeader::parse(identity.header);
-                    let claims = Claims::parse(identity.payload);
-                    let options = CheckOptions::default();
-                    self.check_text(&identity, header, &claims, options, now).is_ok()
-                }
-                Policy::Shaken => self.reads(value, now, expire).is_some(),
-            };
-            if in_order {
-                urls.push(info.to_owned());
-            }
-        }
-        // Without a token of the call's own the others are not looked at.
-        let own = |value: &&str| self.reads(value, now, expire) == Some(Ppt::Shaken);
-        if self.policy == Policy::Shaken && !urls.is_empty() && !looked_at().any(own) {
-            urls.clear();
         }
         urls
     }
 
-    /// The extension of a token that is in order and no older than this.
-    fn reads(&self, value: &str, now: i64, expire: i64) -> Option<Ppt> {
-        let token = read(value)?.ok()?;
-        self.check_time(&token.claims, now, expire).ok()?;
-        Some(token.ppt)
+    /// Policy compat: each header field is judged by itself.
+    fn urls_of_fields(&self, call: &SipCall<'_>, now: i64) -> Vec<String> {
+        let url = |value: &&str| {
+            let identity = Identity::parse(value).ok()?;
+            let info = identity.params.as_ref()?.info?;
+            self.x5u.check(info).ok()?;
+            let header = JoseHeader::parse(identity.header);
+            let claims = Claims::parse(identity.payload);
+            self.check_text(&identity, header, &claims, CheckOptions::default(), now).ok()?;
+            Some(info.to_owned())
+        };
+        call.identities.iter().take(MAX_IDENTITIES).filter_map(url).collect()
+    }
+
+    /// Policy shaken: the call's own tokens, their diversions, and what tells more of the caller.
+    fn urls_of_call(&self, call: &SipCall<'_>, now: i64) -> Vec<String> {
+        let (tokens, unread) = self.read_all(call);
+        let mut urls = Vec::new();
+        for (token, links) in self.plan(&tokens, call, PublicKey::Info) {
+            let Ok(links) = links else { continue };
+            if self.unread_diversion(token, &unread).is_some() {
+                continue;
+            }
+            let beside = tokens.iter().filter(|other| {
+                other.tells_more_of(&token.claims.orig)
+                    && self.check_alone(other, PublicKey::Info, now, self.expire).is_ok()
+            });
+            let needed = [token].into_iter().chain(links).chain(beside);
+            urls.extend(needed.map(|token| token.x5u.clone()));
+        }
+        urls
     }
 }

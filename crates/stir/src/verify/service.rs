@@ -1,6 +1,7 @@
 //! All Identity header fields of a call, judged together (policy shaken): the call's own token, the
 //! diversions that lead from it to the called, and what is said of the caller beside the number.
 
+use super::plan::of_diversion;
 use super::{PublicKey, Report, Verifier, decode_signature, verify};
 use crate::authority::ClaimConstraints;
 use crate::error::{Code, Error, Result};
@@ -8,7 +9,7 @@ use crate::identity::Identity;
 use crate::key::{Credential, SIGNATURE_LEN};
 use crate::outcome::Step;
 use crate::passport::{ALG, Claims, JoseHeader, Ppt};
-use crate::policy::{DestSource, Policy};
+use crate::policy::Policy;
 use crate::profile::{self, Profile};
 use serde_json::Value;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub struct SipCall<'a> {
 pub(super) struct Token<'a> {
     identity: Identity<'a>,
     pub(super) ppt: Ppt,
-    x5u: String,
+    pub(super) x5u: String,
     pub(super) claims: Claims,
     signature: [u8; SIGNATURE_LEN],
 }
@@ -56,32 +57,18 @@ impl Verifier {
         if self.policy == Policy::Compat {
             return self.check(call.identities.iter().copied(), key, Default::default());
         }
-        let (mut tokens, mut unread, mut failed) = (Vec::new(), Vec::new(), None);
-        for value in call.identities.iter().take(self.shaken.max_identity) {
-            match read(value) {
-                None => {}
-                Some(Ok(token)) => tokens.push(token),
-                Some(Err(report)) if tells_more(&report.ppt) => {
-                    log::info!("{} PASSporT not read: {:?}", report.ppt, report.result);
-                }
-                Some(Err(report)) => unread.push(*report),
+        let (tokens, mut unread) = self.read_all(call);
+        let mut failed = None;
+        for (token, links) in self.plan(&tokens, call, key) {
+            // A diversion that can't be read leads nowhere, wherever the call went.
+            if links.is_ok()
+                && let Some(diversion) = self.unread_diversion(token, &unread)
+            {
+                return diversion.clone();
             }
-        }
-        let diverted: Vec<&Token<'_>> = tokens.iter().filter(|t| t.ppt == Ppt::Div).collect();
-        for token in tokens.iter().filter(|token| token.ppt == Ppt::Shaken) {
             let mut report = token.report();
-            match self.judge_call(token, &diverted, call, key, &mut report) {
+            match links.and_then(|links| self.judge_call(token, &links, key, &mut report)) {
                 Ok(()) => {
-                    // A diversion that can't be read leads nowhere, wherever the call went.
-                    let of_call = |report: &&Report| {
-                        report.ppt == Ppt::Div.name()
-                            && report.claims.as_ref().is_none_or(|claims| {
-                                self.numbering.equal(&claims.orig, &token.claims.orig)
-                            })
-                    };
-                    if let Some(diversion) = unread.iter().find(of_call) {
-                        return diversion.clone();
-                    }
                     self.enrich(&mut report, &tokens, key);
                     return report;
                 }
@@ -112,49 +99,25 @@ impl Verifier {
         }
     }
 
+    /// A call's own token, and the diversions that lead from it to the callee.
     fn judge_call(
         &self,
         token: &Token<'_>,
-        diverted: &[&Token<'_>],
-        call: &SipCall<'_>,
+        links: &[&Token<'_>],
         key: PublicKey<'_>,
         report: &mut Report,
     ) -> Result<()> {
-        let now = self.clock.now();
-        let expire = if diverted.is_empty() { self.expire } else { DIVERTED_EXPIRE };
-        report.credential = Some(self.judge_token(token, key, now, expire)?);
-        self.check_caller(&token.claims, call)?;
-        let links = self.chain(token, diverted)?;
-        if links.is_empty() {
-            // Diversions of another call do not make this one's token any fresher.
-            self.check_freshness(token.claims.iat, now, self.expire)?;
-            return self.check_called(&token.claims, call, self.shaken.dest_source);
-        }
-        let mut last = &token.claims;
-        for (number, link) in links.iter().enumerate() {
-            let expire = if number + 1 == links.len() { self.expire } else { DIVERTED_EXPIRE };
-            self.judge_token(link, key, now, expire).map_err(|e| {
-                let div = link.claims.div.as_deref().unwrap_or_default();
-                Error::new(e.code(), format!("div PASSporT of {div}: {}", e.message()))
-            })?;
+        report.credential = Some(self.judge_token(token, key)?);
+        for link in links {
+            self.judge_token(link, key).map_err(|e| of_diversion(link, &e))?;
             report.div.extend(link.claims.div.clone());
-            last = &link.claims;
         }
-        // RFC 8946 §4.2: the last one must be for where the call goes now.
-        self.check_called(last, call, DestSource::Ruri)
-            .map_err(|e| Error::new(Code::DivChain, format!("the last diversion: {}", e.message())))
+        Ok(())
     }
 
-    /// A token by itself: how old it is, whose it is, and whether it is genuine.
-    fn judge_token(
-        &self,
-        token: &Token<'_>,
-        key: PublicKey<'_>,
-        now: i64,
-        expire: i64,
-    ) -> Result<Arc<Credential>> {
-        self.check_time(&token.claims, now, expire)?;
-        let credential = self.credential(key, &token.x5u, now)?;
+    /// Whose a token is, and whether it is genuine.
+    fn judge_token(&self, token: &Token<'_>, key: PublicKey<'_>) -> Result<Arc<Credential>> {
+        let credential = self.credential(key, &token.x5u, self.clock.now())?;
         if self.shaken.profile == Profile::Warn {
             credential.warn_of_findings(credential.facts()?, &token.x5u);
         }
@@ -231,9 +194,9 @@ impl Verifier {
         let now = self.clock.now();
         let Some(claims) = &report.claims else { return };
         report.rcd_nam.clone_from(&claims.rcd_nam);
-        let others = tokens.iter().filter(|token| tells_more(token.ppt.name()));
-        for token in others.filter(|token| token.claims.orig == claims.orig) {
-            match self.judge_token(token, key, now, self.expire) {
+        for token in tokens.iter().filter(|token| token.tells_more_of(&claims.orig)) {
+            let in_order = self.check_alone(token, key, now, self.expire);
+            match in_order.and_then(|()| self.judge_token(token, key)) {
                 Err(error) => log::info!("{} PASSporT not verified: {error}", token.ppt.name()),
                 Ok(_) if report.rcd_nam.is_none() => {
                     report.rcd_nam.clone_from(&token.claims.rcd_nam);
@@ -245,7 +208,7 @@ impl Verifier {
 }
 
 /// Whether tokens of this extension only tell more of the caller: a call does not fail by one.
-fn tells_more(ppt: &str) -> bool {
+pub(super) fn tells_more(ppt: &str) -> bool {
     matches!(Ppt::named(ppt), Some(Ppt::Rcd | Ppt::Rph))
 }
 
@@ -305,6 +268,11 @@ fn report(
 }
 
 impl Token<'_> {
+    /// Whether it says more of this caller than the number.
+    pub(super) fn tells_more_of(&self, orig: &str) -> bool {
+        tells_more(self.ppt.name()) && self.claims.orig == orig
+    }
+
     fn report(&self) -> Report {
         report(&self.identity, self.ppt, self.x5u.clone(), Some(self.claims.clone()), Ok(()))
     }
@@ -316,7 +284,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`Code::DivChain`] for one that leads nowhere, back, or two ways.
-    fn chain<'t, 'a>(
+    pub(super) fn chain<'t, 'a>(
         &self,
         token: &Token<'a>,
         diverted: &[&'t Token<'a>],

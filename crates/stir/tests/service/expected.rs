@@ -89,7 +89,8 @@ const INVALID: &str = "Invalid Identity Header";
 const INTERNAL: &str = "Server Internal Error";
 
 /// Steps that come before anything is downloaded.
-pub const BEFORE_FETCHING: &[&str] = &["missing", "identity", "jose", "claims", "freshness", "x5u"];
+pub const BEFORE_FETCHING: &[&str] =
+    &["missing", "identity", "jose", "claims", "freshness", "x5u", "orig", "dest"];
 
 pub const NO_IDENTITY: Refused = nothing_known(-304, 428, USE_IDENTITY, "missing");
 pub const NO_SHAKEN: Refused = nothing_known(-303, 428, USE_IDENTITY, "missing");
