@@ -3,8 +3,9 @@
 CARGO ?= cargo
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 DESTDIR ?=
-# Where Kamailio looks for modules; found once it is installed.
-MODULES_DIR ?= $(firstword $(wildcard /usr/lib/*/kamailio/modules /usr/local/lib64/kamailio/modules /usr/local/lib/kamailio/modules))
+# Which Kamailio: KAMAILIO names the binary, MODULES_DIR the folder of its modules (without it: the
+# one beside the binary), KAMAILIO_SRC its source tree where no Debian package has it.
+modules_dir = $(or $(MODULES_DIR),$(shell kamailio-headers/find.sh modules))
 MODULE := $(TARGET)/release/secsipid.so
 # Where the C library and the tool go.
 PREFIX ?= /usr/local
@@ -13,10 +14,15 @@ LIBRARY := crates/libsecsipid
 PC := sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' $(LIBRARY)/secsipid-1.pc.in
 TOOL := $(TARGET)/release/secsipidx
 
-# What building and testing need, as Debian packages.
-PACKAGES := kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python3-modules \
+# Debian packages. To build: a compiler, libclang (bindgen), what unpacks Kamailio's source package,
+# and a Kamailio only where there is none yet.
+BUILD_PACKAGES := gcc libc6-dev libclang-dev patch xz-utils ca-certificates \
+	$(shell kamailio-headers/find.sh binary >/dev/null 2>&1 || echo kamailio)
+# The lab makes its certificates with openssl; setpriv (util-linux) ends what the demo starts.
+DEMO_PACKAGES := openssl util-linux procps
+TEST_PACKAGES := $(DEMO_PACKAGES) kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python3-modules \
 	kamailio-secsipid-modules libsecsipid-dev secsipidx \
-	gcc g++ binutils pkgconf libc6-dev libclang-dev dpkg-dev ca-certificates openssl procps \
+	g++ binutils pkgconf dpkg-dev \
 	sip-tester mmdebstrap valgrind python3-venv redis-server libfaketime prometheus \
 	chromium chromium-driver tcpdump wrk
 
@@ -25,25 +31,31 @@ help:
 	@echo 'make demo              install what is needed, build, sign and check a real call'
 	@echo 'make test              all tests, the live ones too'
 	@echo 'make build             target/release: secsipid.so for the Kamailio that is installed, secsipidx, libsecsipid'
-	@echo 'make install           put it into Kamailio'\''s module folder (DESTDIR, MODULES_DIR)'
+	@echo 'make install           put it into Kamailio'\''s module folder (DESTDIR)'
 	@echo 'make install-lib       the C library with headers and secsipid-1.pc (DESTDIR, PREFIX, LIBDIR)'
 	@echo 'make install-tools     put secsipidx, its man pages and completions there (DESTDIR, PREFIX)'
 	@echo 'make bench             side by side with the stock module and service; memory by certificates'
 	@echo 'make fuzz              the fuzz targets, FUZZ_SECONDS each'
 	@echo 'make lint              rustfmt, clippy, licences'
-	@echo 'make deps              install the Debian packages that building and testing need'
+	@echo 'make deps              install the Debian packages that the tests need'
 	@echo 'make test-kamailio-6.0 the live tests in a Debian 13 (6.1: in a Debian sid)'
 	@echo 'make test-asterisk     calls to and from the Asterisk of Debian sid'
 	@echo 'make clean             remove what was built'
 	@echo
-	@echo 'KAMAILIO_SRC           source tree of the installed Kamailio, if Debian has no package of it'
+	@echo 'KAMAILIO               the kamailio binary to build for (default: the one in PATH)'
+	@echo 'MODULES_DIR            the folder of its modules (default: beside the binary)'
+	@echo 'KAMAILIO_SRC           its source tree, where it is not a Debian package'
 
 .PHONY: deps
 deps:
-	@tests/deps.sh $(PACKAGES)
+	@tests/deps.sh 'make test' $(BUILD_PACKAGES) $(TEST_PACKAGES)
+
+.PHONY: deps-build
+deps-build:
+	@tests/deps.sh 'make build' $(BUILD_PACKAGES)
 
 .PHONY: build
-build: deps
+build: deps-build
 	$(CARGO) build --release --workspace
 	@cp -f $(TARGET)/release/libkamailio_secsipid.so $(MODULE)
 	@cp -f $(LIBRARY)/include/*.h $(TARGET)/release/
@@ -53,8 +65,8 @@ build: deps
 .PHONY: install
 install:
 	@test -f $(MODULE) || { echo '$(MODULE) is not there: run make build' >&2; exit 1; }
-	@test -n '$(MODULES_DIR)' || { echo 'no folder of Kamailio modules found: give MODULES_DIR' >&2; exit 1; }
-	install -D -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/secsipid.so
+	@test -n '$(modules_dir)' || exit 1
+	install -D -m 644 $(MODULE) $(DESTDIR)$(modules_dir)/secsipid.so
 
 .PHONY: install-lib
 install-lib:
@@ -83,11 +95,14 @@ install-tools:
 	sed 's|/usr/bin/|$(PREFIX)/bin/|' crates/secsipidx/dist/secsipidx.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/secsipidx.service
 
 .PHONY: demo
-demo: build
+demo:
+	@echo 'make demo: builds the module and the tools, about 5 minutes the first time; then a call, some seconds'
+	@tests/deps.sh 'make demo' $(BUILD_PACKAGES) $(DEMO_PACKAGES)
+	@$(MAKE) --no-print-directory build
 	$(CARGO) run --release --quiet --example demo
 
 .PHONY: test
-test: build
+test: deps build
 	$(CARGO) test --workspace --no-fail-fast
 
 .PHONY: test-kamailio-6.0 test-kamailio-6.1
@@ -99,7 +114,7 @@ test-asterisk: deps
 	tests/asterisk.sh
 
 .PHONY: bench
-bench: build
+bench: deps build
 	$(CARGO) bench --package stir --bench es256
 	$(CARGO) bench --package stir --bench policy
 	$(CARGO) bench --package secsipid --bench kamailio

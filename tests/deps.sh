@@ -1,7 +1,10 @@
 #!/bin/sh
-# Installs those of the named Debian packages that are missing, and starts none of their services.
+# Installs those of the named Debian packages that are missing, and starts none of their services:
+# deps.sh PURPOSE PACKAGE…
 set -eu
 
+purpose=$1
+shift
 missing=
 for package in "$@"; do
     case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) in
@@ -16,7 +19,8 @@ if [ "$(id -u)" = 0 ]; then
 elif command -v sudo >/dev/null; then
     sudo=sudo
 else
-    echo "deps: run as root: apt-get install$missing" >&2
+    echo "$purpose needs Debian packages that only root can install. Run as root, then again $purpose:" >&2
+    echo "  apt-get install --no-install-recommends$missing" >&2
     exit 1
 fi
 
@@ -28,7 +32,11 @@ if [ ! -e "$policy" ]; then
     trap '$sudo rm -f "$policy"' EXIT
 fi
 
-echo "installing:$missing"
+command -v apt-get >/dev/null || {
+    echo "$purpose needs what these Debian packages bring:$missing; this system has no apt-get: install them by its own means" >&2
+    exit 1
+}
+echo "$purpose installs these Debian packages:$missing"
 $sudo apt-get update -qq || echo 'deps: not every package list is up to date; going on' >&2
 # shellcheck disable=SC2086 # words of a list
 $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
