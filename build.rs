@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
-    for name in ["KAMAILIO", "KAMAILIO_ROOT", "KAMAILIO_SRC"] {
+    for name in ["KAMAILIO", "KAMAILIO_ROOT", "KAMAILIO_SRC", "MODULES_DIR", "PATH"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
     println!("cargo::rerun-if-changed=build.rs");
@@ -16,8 +16,8 @@ fn main() {
 }
 
 fn build() -> Result<(), String> {
-    let tree = headers()?;
     let kamailio = Kamailio::installed()?;
+    let tree = headers(&kamailio)?;
     let defines = kamailio.defines();
 
     let mut cc = cc::Build::new();
@@ -40,15 +40,47 @@ fn build() -> Result<(), String> {
 }
 
 /// The folder that holds `core/`.
-fn headers() -> Result<PathBuf, String> {
-    let output = Command::new("kamailio-headers/fetch.sh")
-        .output()
-        .map_err(|e| format!("kamailio-headers/fetch.sh can't run: {e}"))?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).trim().into())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; "))
+fn headers(kamailio: &Kamailio) -> Result<PathBuf, String> {
+    if let Some(source) = env::var_os("KAMAILIO_SRC").filter(|source| !source.is_empty()) {
+        kamailio.check_source(Path::new(&source))?;
     }
+    script("fetch.sh", &[]).map(PathBuf::from)
+}
+
+/// What a script of kamailio-headers prints.
+fn script(name: &str, args: &[&str]) -> Result<String, String> {
+    let output = Command::new(format!("kamailio-headers/{name}"))
+        .args(args)
+        .output()
+        .map_err(|e| format!("kamailio-headers/{name} can't run: {e}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr).replace('\n', "; "))
+    }
+}
+
+/// The version in the build files of a source tree: classic make's, which all series have, else CMake's.
+fn source_version(source: &Path) -> Option<String> {
+    let read = |path: &str| std::fs::read_to_string(source.join(path)).ok();
+    let make = ["src/Makefile.defs", "Makefile.defs"].iter().find_map(|path| read(path));
+    if let Some(make) = make {
+        let value = |name: &str| {
+            make.lines().find_map(|line| {
+                Some(line.strip_prefix(name)?.trim_start().strip_prefix('=')?.trim().to_owned())
+            })
+        };
+        let extra = value("EXTRAVERSION").unwrap_or_default();
+        let (version, level, sub) = (value("VERSION")?, value("PATCHLEVEL")?, value("SUBLEVEL")?);
+        return Some(format!("{version}.{level}.{sub}{extra}"));
+    }
+    let cmake = read("CMakeLists.txt")?;
+    let version = cmake.lines().find_map(|line| line.trim().strip_prefix("VERSION "))?;
+    let extra = cmake.lines().find_map(|line| {
+        line.trim().strip_prefix("set(EXTRAVERSION")?.split('"').nth(1).map(str::to_owned)
+    });
+    Some(format!("{version}{}", extra.unwrap_or_default()))
 }
 
 /// What `kamailio -V` says.
@@ -63,27 +95,55 @@ struct Kamailio {
 
 impl Kamailio {
     fn installed() -> Result<Self, String> {
-        let binary = env::var("KAMAILIO").unwrap_or_else(|_| "kamailio".into());
-        let mut command = match env::var("KAMAILIO_ROOT") {
-            Ok(root) if !root.is_empty() => {
-                let mut command = Command::new("chroot");
-                command.arg(root).arg(&binary);
-                command
-            }
-            _ => Command::new(&binary),
+        let found = script("find.sh", &["binary"])?;
+        let root = env::var("KAMAILIO_ROOT").unwrap_or_default();
+        let root = root.trim_end_matches('/');
+        let binary = found.strip_prefix(root).unwrap_or(&found);
+        let mut command = if root.is_empty() {
+            Command::new(binary)
+        } else {
+            let mut command = Command::new("chroot");
+            command.arg(root).arg(binary);
+            command
         };
         let output = command.arg("-V").output().map_err(|e| {
-            format!(
-                "`{binary} -V` can't run ({e}): run make deps, or name the binary with KAMAILIO"
-            )
+            format!("`{binary} -V` can't run ({e}): name Kamailio's binary with KAMAILIO")
         })?;
+        let modules = script("find.sh", &["modules"]);
+        if let Err(why) = &modules {
+            println!("cargo::warning={why}; its flags are taken from `{binary} -V`");
+        }
+        let pv = modules.ok().map(|dir| Path::new(&dir).join("pv.so")).filter(|pv| pv.exists());
+        // An upgrade at the same path makes another module necessary. A package's files keep the
+        // time of its build, which may lie before ours: its list has the time of the upgrade.
+        let list = format!("{root}/var/lib/dpkg/info/kamailio.list");
+        for path in [Some(Path::new(&found)), pv.as_deref(), Some(Path::new(&list))] {
+            if let Some(path) = path.filter(|path| path.exists()) {
+                println!("cargo::rerun-if-changed={}", path.display());
+            }
+        }
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Self::parse(&text)
-            .map(|kamailio| match module_flags() {
+            .map(|kamailio| match pv.as_deref().and_then(module_flags) {
                 Some(flags) => Self { flags, ..kamailio },
                 None => kamailio,
             })
             .ok_or_else(|| format!("`{binary} -V` says nothing that is known: {text}"))
+    }
+
+    /// Headers of another version compile, load and then name the wrong functions.
+    fn check_source(&self, source: &Path) -> Result<(), String> {
+        let shown = source.display();
+        match source_version(source) {
+            Some(version) if version == self.version => Ok(()),
+            Some(version) => Err(format!(
+                "KAMAILIO_SRC={shown} is Kamailio {version}, but the binary is {}: give the source tree of that version, or the binary of this tree in KAMAILIO",
+                self.version
+            )),
+            None => Err(format!(
+                "KAMAILIO_SRC={shown} has no src/Makefile.defs and no CMakeLists.txt with a version: give the top folder of Kamailio's source tree"
+            )),
+        }
     }
 
     /// `version: kamailio 5.6.3 (x86_64/linux) …`, `flags: …`, sizes.
@@ -152,20 +212,12 @@ impl Kamailio {
     }
 }
 
-/// The flags that Kamailio's own modules were built with, read from one of them. Where Kamailio is
-/// built with CMake (6.1), `kamailio -V` lists more than the core compares modules with.
-fn module_flags() -> Option<String> {
-    let root = env::var("KAMAILIO_ROOT").unwrap_or_default();
-    let installed = ["usr/lib", "usr/local/lib", "usr/local/lib64"].iter().flat_map(|lib| {
-        let lib = Path::new("/").join(root.trim_end_matches('/')).join(lib);
-        let triplets = std::fs::read_dir(&lib).into_iter().flatten().flatten();
-        triplets.map(|entry| entry.path()).chain([lib.clone()]).collect::<Vec<_>>()
-    });
-    let module =
-        installed.map(|lib| lib.join("kamailio/modules/pv.so")).find(|path| path.exists())?;
-    let octets = std::fs::read(module).ok()?;
-    octets
-        .split(|octet| *octet == 0)
+/// The flags that a module of this Kamailio was built with. Where Kamailio is built with CMake
+/// (6.1), `kamailio -V` lists more than the core compares modules with.
+fn module_flags(module: &Path) -> Option<String> {
+    let bytes = std::fs::read(module).ok()?;
+    bytes
+        .split(|byte| *byte == 0)
         .filter_map(|text| std::str::from_utf8(text).ok())
         .find(|text| text.starts_with("USE_TCP, ") && text.contains("_MALLOC"))
         .map(str::to_owned)
@@ -225,7 +277,7 @@ fn bindings(tree: &Path, defines: &[(String, Option<String>)]) -> Result<(), Str
         });
     }
     let bindings = builder.generate().map_err(|e| {
-        format!("bindgen can't read the headers ({e}); libclang is in Debian's libclang-dev: run make deps")
+        format!("bindgen can't read the headers ({e}); libclang is in Debian's libclang-dev: run make build, which installs it")
     })?;
     let out = PathBuf::from(env::var("OUT_DIR").map_err(|e| e.to_string())?).join("bindings.rs");
     bindings.write_to_file(&out).map_err(|e| format!("{}: {e}", out.display()))

@@ -27,7 +27,7 @@ if [ -n "${KAMAILIO_SRC:-}" ]; then
 fi
 
 version=$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${source:Version}' kamailio 2>/dev/null) ||
-    fail "no Debian package of kamailio is installed: run make deps, or set KAMAILIO_SRC to its source tree"
+    fail "this Kamailio is not a Debian package: set KAMAILIO_SRC to the source tree that it was built from"
 
 tree=$here/tree-$version
 if [ -f "$tree/core/sr_module.h" ]; then
@@ -62,17 +62,24 @@ echo "fetching the headers of kamailio $version" >&2
 private -qq update || true
 (cd "$work/unpacked" && private -qq --download-only source "kamailio=$version") || true
 cd "$work/unpacked"
-for archive in kamailio_*.orig.tar.* kamailio_*.debian.tar.*; do
+# Debian's own packages are an upstream archive and a debian folder; those of Kamailio's repository
+# are native: one archive with both.
+for archive in kamailio_*.tar.*; do
     case $archive in
-        *.asc) ;;
-        *.orig.*) tar -xf "$archive" --strip-components=1 ;;
-        *.debian.*) tar -xf "$archive" ;;
+        *.asc | *.sig | *.debian.tar.*) ;;
+        *) tar -xf "$archive" --strip-components=1 2>/dev/null ||
+            fail "the source package of kamailio $version can't be had: set KAMAILIO_SRC to its source tree" ;;
     esac
-done 2>/dev/null || fail "the source package of kamailio $version can't be had: set KAMAILIO_SRC to its source tree"
-# As the distribution builds it.
-grep -v '^#' debian/patches/series | while read -r patch _; do
-    [ -z "$patch" ] || patch -s -p1 <"debian/patches/$patch" >&2
 done
+for archive in kamailio_*.debian.tar.*; do
+    [ ! -f "$archive" ] || tar -xf "$archive"
+done
+# As the distribution builds it.
+if [ -f debian/patches/series ]; then
+    grep -v '^#' debian/patches/series | while read -r patch _; do
+        [ -z "$patch" ] || patch -s -p1 <"debian/patches/$patch" >&2
+    done
+fi
 
 [ -f src/core/sr_module.h ] || fail "the source package of kamailio $version has no src/core/sr_module.h"
 rm -rf "$tree.new"

@@ -28,8 +28,8 @@ fn identity_headers() {
     let cert = lab.path("cert.pem");
     let cfg = Cfg::new(Module::Ours)
         .tcp()
-        // Kamailio 6 takes messages of 32 KiB if it is not told otherwise.
-        .global("#!ifdef KAMAILIO_6\nmsg_recv_max_size=65535\n#!endif")
+        // From 5.7 on Kamailio takes messages of 32 KiB if it is not told otherwise.
+        .global("#!ifndef KAMAILIO_5_5\n#!ifndef KAMAILIO_5_6\nmsg_recv_max_size=65535\n#!endif\n#!endif")
         .route(&format!("$var(code) = secsipid_check_identity(\"{cert}\");\n{REPLY}"));
     let mut kamailio = Kamailio::start(&cfg);
     let processes = kamailio.processes();

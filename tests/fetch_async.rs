@@ -6,6 +6,7 @@ mod support;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 use support::fetching::signed;
+use support::sip::uninterrupted;
 use support::{Answer, Cfg, Http, Kamailio, Lab, Module, Reply, Request, UdpCall, wait_for};
 
 const ROUTES: &str = r#"
@@ -224,7 +225,7 @@ fn kamailio_stops_while_calls_wait() {
 /// The request at a called party, if there is one; it is answered with 200.
 fn take_call(uas: &UdpSocket) -> Option<String> {
     let mut buffer = vec![0; 65_536];
-    let (len, from) = uas.recv_from(&mut buffer).ok()?;
+    let (len, from) = uninterrupted(|| uas.recv_from(&mut buffer)).ok()?;
     let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
     let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
     let head = text.lines().filter(|line| copied.iter().any(|name| line.starts_with(name)));

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use support::kamailio::{free_port, modules_folder, our_module};
+use support::kamailio::{binary, free_port, modules_folder, our_module};
 use support::{Answer, Folder, Http, Kamailio, Lab, Reply, Request, Sip, root, wait_for};
 
 const WORKERS: usize = 2;
@@ -275,14 +275,14 @@ impl Valgrind {
     fn start(folder: Folder, cfg: &str) -> Self {
         let path = folder.write("kamailio.cfg", cfg);
         let log = std::fs::File::create(folder.join("log")).unwrap();
-        let binary = std::env::var("KAMAILIO").unwrap_or_else(|_| "kamailio".into());
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "valgrind", "--trace-children=yes", "--num-callers=50"])
             .arg("--fair-sched=try")
             .arg(concat!("--suppressions=", env!("CARGO_MANIFEST_DIR"), "/tests/valgrind.supp"))
             .args(["--leak-check=full", "--show-leak-kinds=definite"])
             .args(["--xml=yes", &format!("--xml-file={}", folder.inside("valgrind-%p.xml"))])
-            .args([&binary, "-DD", "-E", "-m", "64", "-M", "16", "-f", &path])
+            .arg(binary())
+            .args(["-DD", "-E", "-m", "64", "-M", "16", "-f", &path])
             .args(["-Y", folder.path().to_str().unwrap(), "-P", &folder.inside("pid")])
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

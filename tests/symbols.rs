@@ -7,7 +7,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::kamailio::our_module;
+use support::kamailio::{binary, our_module};
 use support::root;
 
 /// What Kamailio looks up in a module (core/sr_module.c).
@@ -55,18 +55,6 @@ fn needed(file: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// The Kamailio that the tests run.
-fn kamailio() -> PathBuf {
-    let binary = std::env::var("KAMAILIO").unwrap_or_else(|_| "kamailio".into());
-    let folders = ["", "usr/sbin", "usr/local/sbin", "usr/bin", "usr/local/bin"];
-    let relative = binary.trim_start_matches('/');
-    folders
-        .iter()
-        .map(|folder| root().join(folder).join(relative))
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("no {binary} under {}: run make deps", root().display()))
-}
-
 /// A library in the system that Kamailio runs in.
 fn library(name: &str) -> PathBuf {
     let machine = format!("{}-linux-gnu", std::env::consts::ARCH);
@@ -85,9 +73,8 @@ fn all_that_the_module_wants_is_there() {
         let known = LIBRARIES.iter().any(|known| name.starts_with(known));
         assert!(known, "the module needs {name}");
     }
-    let mut offered: BTreeSet<String> =
-        symbols(&kamailio(), "--defined-only").into_keys().collect();
-    assert!(offered.contains("sr_kemi_modules_add"), "no Kamailio: {}", kamailio().display());
+    let mut offered: BTreeSet<String> = symbols(&binary(), "--defined-only").into_keys().collect();
+    assert!(offered.contains("sr_kemi_modules_add"), "no Kamailio: {}", binary().display());
     for name in &libraries {
         offered.extend(symbols(&library(name), "--defined-only").into_keys());
     }

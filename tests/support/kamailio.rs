@@ -189,17 +189,19 @@ impl From<String> for Param {
 
 /// The folder of Kamailio's modules, as Kamailio sees it.
 pub fn modules_folder() -> String {
-    let lib = root().join("usr/lib");
-    let mut found: Vec<PathBuf> = std::fs::read_dir(&lib)
-        .unwrap()
-        .map(|entry| entry.unwrap().path().join("kamailio/modules"))
-        .filter(|path| path.join("tm.so").exists())
-        .collect();
-    found.sort();
-    let folder = found
-        .first()
-        .unwrap_or_else(|| panic!("no Kamailio under {}: run make deps", lib.display()));
-    super::inside(folder)
+    super::inside(&found("modules"))
+}
+
+/// Kamailio's binary, as this system sees it.
+pub fn binary() -> PathBuf {
+    found("binary")
+}
+
+fn found(part: &str) -> PathBuf {
+    let script = super::repository_path("kamailio-headers/find.sh");
+    let output = Command::new(script).arg(part).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().into()
 }
 
 /// The module under test: `SECSIPID_MODULE`, else what `make build` made beside this test.
@@ -401,7 +403,6 @@ fn module_path(folder: &Folder, module: Module) -> Option<String> {
 /// `kamailio`, in the chroot if one is asked for. It stops when the thread that started it is gone,
 /// also by Ctrl-C.
 fn command(around: &Around) -> Command {
-    let binary = std::env::var("KAMAILIO").unwrap_or_else(|_| "kamailio".into());
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM"]);
     if let Some(path) = &around.resolv_conf {
@@ -412,7 +413,7 @@ fn command(around: &Around) -> Command {
     if root() != std::path::Path::new("/") {
         command.arg("chroot").arg(root());
     }
-    command.arg(binary);
+    command.arg(super::inside(&binary()));
     command
 }
 

@@ -137,7 +137,7 @@ impl UdpCall {
     pub fn next(&self, limit: Duration) -> Option<Reply> {
         let mut buffer = vec![0; 65_536];
         self.socket.set_read_timeout(Some(limit)).unwrap();
-        let len = self.socket.recv(&mut buffer).ok()?;
+        let len = uninterrupted(|| self.socket.recv(&mut buffer)).ok()?;
         Reply::parse(&String::from_utf8_lossy(&buffer[..len]))
     }
 
@@ -148,6 +148,16 @@ impl UdpCall {
             if reply.status >= 200 && reply.header("CSeq").ends_with(method) {
                 return reply;
             }
+        }
+    }
+}
+
+/// Reads again where a signal (of a child that ended) came between: that is not "no reply".
+pub fn uninterrupted<T>(mut read: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    loop {
+        match read() {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
 }
@@ -212,7 +222,7 @@ impl Sip {
         let mut received = Vec::new();
         let mut buffer = [0; 4096];
         loop {
-            let len = stream.read(&mut buffer).ok().filter(|len| *len > 0)?;
+            let len = uninterrupted(|| stream.read(&mut buffer)).ok().filter(|len| *len > 0)?;
             received.extend_from_slice(&buffer[..len]);
             let text = String::from_utf8_lossy(&received).into_owned();
             let Some(end) = text.find("\r\n\r\n") else { continue };
