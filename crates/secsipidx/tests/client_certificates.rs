@@ -95,7 +95,7 @@ fn a_token_goes_on_signing_beside_it() {
     for part in ["bearer token", "client certificate"] {
         assert!(refused.body.contains(part), "{refused:?}");
     }
-    let status = "GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let status = "GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
     let status = post(&service, &folder, "", status).json();
     let signing = &status["listeners"][0]["signing"];
     assert_eq!(signing, "with the bearer token or a client certificate");

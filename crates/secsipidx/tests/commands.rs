@@ -287,16 +287,20 @@ fn fetch_says_why_a_certificate_can_not_be_had() {
     let folder = Folder::lab();
     std::fs::create_dir(folder.join("public")).unwrap();
     std::fs::copy(folder.join("lab/spc-1234.pem"), folder.join("public/c.pem")).unwrap();
-    folder.write("public/junk.pem", "junk");
     let config = "[http]\nlisten = \"127.0.0.1:0\"\n[public]\nfolder = \"public\"\n";
     let service = support::Service::start(&folder, config);
     let url = format!("http://127.0.0.1:{}/v1/pub", service.port);
     let text = folder.out(&format!("fetch {url}/c.pem --ca lab/root.pem --out got.pem"));
     assert!(text.contains("SPC 1234") && text.ends_with("valid\n"), "{text}");
     assert_eq!(folder.read("got.pem"), folder.read("lab/spc-1234.pem"));
+    let junk = support::Silent::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| junk.answer("junk"));
+        let output = folder.ours(&format!("fetch {}", junk.1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("(-102)"), "{output:?}");
+    });
     for (line, code) in [
         (format!("fetch {url}/none.pem"), "(-403)"),
-        (format!("fetch {url}/junk.pem"), "(-102)"),
         ("fetch http://127.0.0.1:1/x".into(), "(-402)"),
         ("fetch ftp://x/y".into(), "(-401)"),
     ] {
@@ -376,4 +380,43 @@ fn messages_that_nobody_can_read_change_no_exit_status() {
             assert_eq!(ours.status().unwrap().code(), Some(status), "{line}");
         }
     }
+}
+
+#[test]
+fn numbers_are_signed_as_the_country_writes_them() {
+    let folder = Folder::lab();
+    let sign = |flags: &str, orig: &str| {
+        let line = format!(
+            "sign {flags} --key lab/spc-1234-key.pem --x5u https://e.org/c.pem {orig} 33123456789"
+        );
+        let identity = folder.out(&line);
+        let payload = identity.split('.').nth(1).unwrap();
+        let payload = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, payload);
+        let payload: serde_json::Value = serde_json::from_slice(&payload.unwrap()).unwrap();
+        payload["orig"]["tn"].as_str().unwrap().to_owned()
+    };
+    let france = "--country-code 33 --national-prefix 0 --international-prefix 00";
+    for (flags, orig, signed) in [
+        ("-a A", "0123456789", "0123456789"),
+        (france, "0123456789", "33123456789"),
+        (france, "0012155550100", "12155550100"),
+        (france, "+33123456789", "33123456789"),
+        ("--country-code 1", "2155550100", "12155550100"),
+    ] {
+        assert_eq!(sign(flags, orig), signed, "{flags} {orig}");
+    }
+    let refused = folder
+        .ours("sign --country-code +33 --key lab/spc-1234-key.pem --x5u https://e.org/c.pem 1 2");
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert!(stderr.contains("--country-code \"+33\" is not"), "{stderr}");
+    // The service signs the same.
+    let config = support::local(
+        "[numbers]\ncountry_code = \"33\"\nnational_prefix = \"0\"\ninternational_prefix = \"00\"\n",
+    );
+    let service = support::Service::start(&folder, &config);
+    let call = support::CALL.replace("+1 215 555 0100", "01 23 45 67 89");
+    let signed = service.post("/v1/sign", &call).json();
+    let verified = serde_json::json!({"identity": signed["identity"]}).to_string();
+    let report = service.post("/v1/verify", &verified).json();
+    assert_eq!(report["claims"]["orig"], "33123456789", "{report}");
 }

@@ -82,8 +82,8 @@ fn wrong_requests_are_refused_with_a_reason() {
         let connection = "Connection: close\r\n\r\n";
         service.send(&format!("GET /healthz HTTP/{version}\r\n{hosts}{connection}")).status
     };
-    assert_eq!(with_hosts("1.1", "Host: x\r\nHost: y\r\n"), 400);
-    assert_eq!(with_hosts("1.0", "Host: x\r\nHost: y\r\n"), 400);
+    assert_eq!(with_hosts("1.1", "Host: 127.0.0.1\r\nHost: y\r\n"), 400);
+    assert_eq!(with_hosts("1.0", "Host: 127.0.0.1\r\nHost: y\r\n"), 400);
     assert_eq!(with_hosts("1.1", ""), 400);
     assert_eq!(with_hosts("1.0", ""), 200);
     assert_eq!(service.get("/v1/sign").status, 405);
@@ -222,6 +222,7 @@ fn the_public_folder_shows_nothing_else() {
     ] {
         std::os::unix::fs::symlink(to, public.join(name)).unwrap();
     }
+    let certificate = folder.read("lab/spc-1234.pem");
     // Private keys in every dress.
     let key = "lab/spc-1234-key.pem";
     std::fs::copy(folder.join(key), public.join("pkcs8.pem")).unwrap();
@@ -239,21 +240,48 @@ fn the_public_folder_shows_nothing_else() {
         "rsa -in public/rsa.pem -traditional -outform DER -out public/rsa.der",
         "x509 -in lab/spc-1234.pem -outform DER -out public/cert.der",
         "crl -in lab/crl.pem -outform DER -out public/crl.crl",
+        "ec -in KEY -pubout -out public/public.pem",
+        "ec -in KEY -pubout -outform DER -out public/public.der",
+        "req -new -key KEY -subj /CN=x -out public/request.pem",
     ] {
         folder.openssl(&line.replace("KEY", key));
     }
+    // In dresses that no list of secrets has.
+    let pem = folder.read("public/pkcs8.pem");
+    let bare: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let utf16: Vec<u8> = pem.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    folder.write("public/utf16.pem", [&b"\xff\xfe"[..], &utf16].concat());
+    folder.write("public/utf16-no-mark.pem", utf16);
+    folder.write("public/jwk.json", r#"{"kty":"EC","crv":"P-256","x":"x","y":"y","d":"d"}"#);
+    folder.write("public/label.pem", pem.replace("PRIVATE KEY", "CERTIFICATE"));
+    folder.write("public/label-of-nobody.pem", pem.replace("PRIVATE KEY", "SECRET"));
+    folder.write("public/cut.pem", format!("{certificate}{}", &pem[..100]));
+    let raw = std::fs::read(folder.join("public/cert.der")).unwrap();
+    folder.write("public/behind.der", [&raw[..], bare.as_bytes()].concat());
+    folder.write("public/notes.txt", "the key is in the safe");
+    // What stands between blocks stays here.
+    folder.write("public/between.pem", format!("subject=x\n{certificate}{bare}\n{certificate}"));
+    folder.write("public/marked.pem", format!("\u{feff}{certificate}").replace('\n', "\r\n"));
+    folder.write("public/bare", bare);
     let fifo = std::process::Command::new("mkfifo").arg(public.join("fifo")).status().unwrap();
     assert!(fifo.success());
 
     let service = Service::start(&folder, &local("[public]\nfolder = \"public\"\n"));
-    let certificate = folder.read("lab/spc-1234.pem");
-    for path in ["cert.pem", "%63ert.pem", "sub/a%20b.pem", "inside.pem"] {
+    for path in ["cert.pem", "%63ert.pem", "sub/a%20b.pem", "inside.pem", "marked.pem"] {
         let reply = service.get(&format!("/v1/pub/{path}"));
         assert_eq!((reply.status, &reply.body), (200, &certificate), "{path}");
         assert!(reply.head.contains("content-type: application/pem-certificate-chain"));
     }
-    for path in ["cert.der", "crl.crl"] {
-        assert_eq!(service.get(&format!("/v1/pub/{path}")).status, 200, "{path}");
+    assert_eq!(service.get("/v1/pub/between.pem").body, format!("{certificate}{certificate}"));
+    for (path, media_type) in [
+        ("cert.der", "pkix-cert"),
+        ("crl.crl", "pkix-crl"),
+        ("public.pem", "x-pem-file"),
+        ("public.der", "octet-stream"),
+    ] {
+        let reply = service.get(&format!("/v1/pub/{path}"));
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(reply.head.contains(&format!("content-type: application/{media_type}")), "{path}");
     }
     for path in [
         "",
@@ -292,6 +320,16 @@ fn the_public_folder_shows_nothing_else() {
         "store.p12",
         "rsa.pem",
         "rsa.der",
+        "request.pem",
+        "bare",
+        "utf16.pem",
+        "utf16-no-mark.pem",
+        "jwk.json",
+        "label.pem",
+        "label-of-nobody.pem",
+        "cut.pem",
+        "behind.der",
+        "notes.txt",
     ] {
         let reply = service.get(&format!("/v1/pub/{path}"));
         assert_eq!(reply.status, 404, "{path}: {reply:?}");
@@ -324,6 +362,12 @@ fn a_wrong_configuration_is_refused_by_name() {
         (&local("cert_verify = 64\n"), "check.cert_verify=64"),
         (&local("x5u_permit = \"10.0.0.0/33\"\n"), "check.x5u_permit \"10.0.0.0/33\" is no host"),
         (&local("x5u_deny = \"*\"\n"), "x5u_deny \"*\" is no host"),
+        (&local("[numbers]\ncountry_code = \"+1\"\n"), "numbers.country_code \"+1\""),
+        (&local("[numbers]\ntn_max_digits = 0\n"), "numbers.tn_max_digits 0"),
+        (
+            "[http]\nlisten = \"127.0.0.1:0\"\nnames = [\"https://e.org\"]\n",
+            "http.names \"https://e.org\" is not a name",
+        ),
         (&local("[public]\nfolder = \"none\"\n"), "public.folder"),
         (&local("").replace("[sign]", "[sign]\ntoken_file = \"none\""), "sign.token_file \"none\""),
         (&local("").replace("[sign]", "[sign]\ntoken_file = \"short\""), "short"),

@@ -4,7 +4,12 @@
 mod support;
 
 use std::io::Read;
+use std::path::Path;
 use support::{Folder, LIMIT, Service, Silent};
+
+/// A service that may ask hosts of this machine.
+const LOOPBACK: &str =
+    "[http]\nlisten = \"127.0.0.1:0\"\n[check]\nx5u_permit = \"127.0.0.0/8, ::1\"\n";
 
 fn sign(folder: &Folder, x5u: &str) -> String {
     let line = format!("sign --key lab/spc-1234-key.pem --x5u {x5u} 12155550100 12025550100");
@@ -25,7 +30,7 @@ fn inspected(service: &Service, identity: &str) -> (String, String) {
 fn a_caller_names_no_file() {
     let folder = Folder::lab();
     assert!(folder.run("mkfifo", "fifo").status.success());
-    let service = Service::start(&folder, "[http]\nlisten = \"127.0.0.1:0\"\n");
+    let service = Service::start(&folder, LOOPBACK);
     let identity = sign(&folder, "https://e.org/c.pem");
     let path = |name: &str| folder.join(name).display().to_string();
     let file = path("lab/spc-1234.pem");
@@ -65,9 +70,8 @@ fn strangers_have_public_addresses_asked_and_no_others() {
         Service::start(&folder, &config)
     };
     let all = "0.0.0.0";
-    let flags = |listen: &str| {
-        let listen = format!("{listen}:0");
-        Service::ours(&folder, &["-http-srv", &listen, "-expire", "60"], &[])
+    let flags = |env: &[(&str, &Path)]| {
+        Service::ours(&folder, &["-http-srv", "127.0.0.1:0", "-expire", "60"], env)
     };
     for (service, why) in [
         (start(all, ""), "x5u_permit would allow it"),
@@ -77,7 +81,9 @@ fn strangers_have_public_addresses_asked_and_no_others() {
             "x5u_deny",
         ),
         (start("127.0.0.1", "x5u_deny = \"127.0.0.0/8, ::1\""), "x5u_deny"),
-        (flags(all), "x5u_permit would allow it"),
+        (start("127.0.0.1", ""), "x5u_permit would allow it"),
+        (start("127.0.0.1", "x5u_permit = \"10.0.0.0/8\""), "x5u_permit would allow it"),
+        (flags(&[]), "x5u_permit would allow it"),
     ] {
         for (identity, code) in [(&identity, -401), (&by_name, -402)] {
             let (found, reason) = checked(&service, identity);
@@ -90,9 +96,8 @@ fn strangers_have_public_addresses_asked_and_no_others() {
     }
     for service in [
         start(all, "x5u_permit = \"127.0.0.0/8\""),
-        start("127.0.0.1", ""),
-        start("127.0.0.1", "x5u_permit = \"10.0.0.0/8\""),
-        flags("127.0.0.1"),
+        start("127.0.0.1", "x5u_permit = \"127.0.0.1\""),
+        flags(&[("SECSIPIDX_X5U_PERMIT", Path::new("127.0.0.1"))]),
         // The operator's own key may be anywhere.
         start(all, &format!("key = \"{}\"", silent.1)),
     ] {
@@ -109,9 +114,8 @@ fn strangers_have_public_addresses_asked_and_no_others() {
 #[test]
 fn all_downloads_of_a_request_share_its_time() {
     let folder = Folder::lab();
-    let config =
-        "[http]\nlisten = \"127.0.0.1:0\"\n[limits]\nrequest_timeout = 25\n[check]\ntimeout = 1\n";
-    let service = Service::start(&folder, config);
+    let config = format!("{LOOPBACK}timeout = 1\n[limits]\nrequest_timeout = 25\n");
+    let service = Service::start(&folder, &config);
     let silent = Silent::new();
     let identity = sign(&folder, &silent.1);
     // What is the same is looked at once.
@@ -142,7 +146,7 @@ fn all_downloads_of_a_request_share_its_time() {
 #[test]
 fn a_download_leaves_no_connection_open() {
     let folder = Folder::lab();
-    let service = Service::start(&folder, "[http]\nlisten = \"127.0.0.1:0\"\n");
+    let service = Service::start(&folder, LOOPBACK);
     let silent = Silent::new();
     let identity = sign(&folder, &silent.1);
     let certificate = folder.read("lab/spc-1234.pem");
@@ -158,8 +162,7 @@ fn a_download_leaves_no_connection_open() {
 #[test]
 fn a_host_that_failed_is_left_alone_for_some_time() {
     let folder = Folder::lab();
-    let config = "[http]\nlisten = \"127.0.0.1:0\"\n[check]\ntimeout = 5\n";
-    let service = Service::start(&folder, config);
+    let service = Service::start(&folder, &format!("{LOOPBACK}timeout = 5\n"));
     let silent = Silent::new();
     let identity = sign(&folder, &silent.1);
     for asked in [1, 0] {

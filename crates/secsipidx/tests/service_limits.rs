@@ -18,7 +18,7 @@ fn what_is_too_large_or_too_slow_is_cut_off() {
     assert_eq!(service.post("/v1/check", &"x".repeat(1000)).status, 500);
     assert_eq!(service.post("/v1/check", &"x".repeat(1001)).status, 413);
     let chunk = format!("3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001));
-    let chunked = "POST /v1/check HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunked = "POST /v1/check HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(service.send(&format!("{chunked}{chunk}")).status, 413);
     let headers = "X: y\r\n".repeat(10_000);
     let status = service.post_with("/v1/check", &headers, "").status;
@@ -29,7 +29,8 @@ fn what_is_too_large_or_too_slow_is_cut_off() {
     half.write_all(b"POST /v1/check HTTP/1.1\r\n").unwrap();
     assert!(matches!(Reply::read(&mut half).status, 0 | 408));
     let mut half = service.connect();
-    half.write_all(b"POST /v1/check HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx").unwrap();
+    half.write_all(b"POST /v1/check HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\nx")
+        .unwrap();
     let mut head = [0; 12];
     half.read_exact(&mut head).unwrap();
     assert_eq!(&head, b"HTTP/1.1 408");
@@ -40,8 +41,8 @@ fn what_is_too_large_or_too_slow_is_cut_off() {
         let held: Vec<_> = (0..3).map(|_| service.connect()).collect();
         let mut last = service.connect();
         last.set_read_timeout(Some(LIMIT)).unwrap();
-        let closed =
-            last.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let closed = last
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
         (closed.is_err() || Reply::read(&mut last).status == 0).then_some(held)
     });
     drop(held);
@@ -51,19 +52,34 @@ fn what_is_too_large_or_too_slow_is_cut_off() {
 /// Asks for the large file, and reads no more than that there is one.
 fn ask(service: &Service) -> TcpStream {
     let mut stream = service.connect();
-    stream.write_all(b"GET /v1/pub/large HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    stream.write_all(b"GET /v1/pub/large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").unwrap();
     let mut head = [0; 12];
     stream.read_exact(&mut head).unwrap();
     assert_eq!(&head, b"HTTP/1.1 200");
     stream
 }
 
+/// A CRL with an entry of so many octets, which makes no sense itself.
+fn crl(len: usize) -> Vec<u8> {
+    let der = |tag: u8, content: &[u8]| {
+        let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+        match content.len() {
+            short @ ..128 => [&[tag, u8::try_from(short).unwrap()], content].concat(),
+            _ => [&[tag, 0x83], &length[1..], content].concat(),
+        }
+    };
+    let (nothing, time) = (der(0x30, &[]), der(0x17, b"261201000000Z"));
+    let list = [nothing.clone(), nothing.clone(), time, der(0x30, &vec![0; len])].concat();
+    der(0x30, &[der(0x30, &list), nothing, der(0x03, &[0])].concat())
+}
+
 /// A service with a large file, more than the kernel holds for a client.
 fn public(limits: &str) -> (Folder, Service) {
     let folder = Folder::lab();
     std::fs::create_dir(folder.join("public")).unwrap();
-    folder.write("public/large", vec![0; 16 << 20]);
-    folder.write("public/small", "x");
+    // A CRL whose only entry is as large as a file may be.
+    folder.write("public/large", crl((16 << 20) - 100));
+    std::fs::copy(folder.join("lab/root.pem"), folder.join("public/small")).unwrap();
     let config = local(&format!("[public]\nfolder = \"public\"\n[limits]\n{limits}"));
     let service = Service::start(&folder, &config);
     (folder, service)
@@ -90,7 +106,7 @@ fn files_that_nobody_reads_take_no_more_memory_than_that() {
 /// A service that downloads, and an Identity header whose certificate is on a silent host.
 fn downloads(folder: &Folder, limits: &str) -> (Service, Silent, String) {
     let config = format!(
-        "[http]\nlisten = \"127.0.0.1:0\"\n[sign]\nkey = \"lab/spc-1234-key.pem\"\nx5u = \"https://e.org/c.pem\"\n[check]\ntimeout = 20\n[limits]\nrequest_timeout = 25\n{limits}"
+        "[http]\nlisten = \"127.0.0.1:0\"\n[sign]\nkey = \"lab/spc-1234-key.pem\"\nx5u = \"https://e.org/c.pem\"\n[check]\nx5u_permit = \"127.0.0.1\"\ntimeout = 20\n[limits]\nrequest_timeout = 25\n{limits}"
     );
     let service = Service::start(folder, &config);
     let silent = Silent::new();
@@ -166,7 +182,7 @@ fn slow_bodies_hold_up_nobody() {
     let (service, _silent, _) = downloads(&folder, "requests = 1\n");
     let slow = ["/v1/check", "/v1/inspect", "/v1/sign"].map(|path| {
         let mut stream = service.connect();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n");
+        let head = format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n");
         stream.write_all((head + "Expect: 100-continue\r\n\r\n").as_bytes()).unwrap();
         // The service says so when it begins to read the body.
         let mut head = [0; 12];
@@ -197,7 +213,7 @@ fn sigterm_lets_requests_end() {
     let notified = UnixDatagram::bind(folder.join("notify")).unwrap();
     notified.set_read_timeout(Some(LIMIT)).unwrap();
     let silent = Silent::new();
-    folder.write("service.toml", "[http]\nlisten = \"127.0.0.1:0\"\n[check]\ntimeout = 20\n[limits]\nrequest_timeout = 25\ndrain = 25\n[log]\nformat = \"json\"\n");
+    folder.write("service.toml", "[http]\nlisten = \"127.0.0.1:0\"\n[check]\nx5u_permit = \"127.0.0.1\"\ntimeout = 20\n[limits]\nrequest_timeout = 25\ndrain = 25\n[log]\nformat = \"json\"\n");
     let socket = folder.join("notify");
     let args = ["serve", "--config", "service.toml"];
     let mut service = Service::ours(&folder, &args, &[("NOTIFY_SOCKET", &socket)]);

@@ -24,7 +24,7 @@ fn a_person_reads_counters_and_has_a_header_inspected() {
     let port = support::free_port();
     let x5u = public.replace("PORT", &port.to_string());
     let config = format!(
-        "[http]\nlisten = \"127.0.0.1:{port}\"\n[sign]\nkey = \"lab/spc-1234-key.pem\"\nx5u = \"{x5u}\"\n[check]\nca = \"lab/root.pem\"\nintermediates = \"lab/intermediates.pem\"\n[public]\nfolder = \"lab\"\n"
+        "[http]\nlisten = \"127.0.0.1:{port}\"\n[sign]\nkey = \"lab/spc-1234-key.pem\"\nx5u = \"{x5u}\"\n[check]\nx5u_permit = \"127.0.0.1\"\nca = \"lab/root.pem\"\nintermediates = \"lab/intermediates.pem\"\n[public]\nfolder = \"lab\"\n"
     );
     let service = Service::start(&folder, &config);
     let identity = service.post("/v1/sign", CALL).json()["identity"].as_str().unwrap().to_owned();

@@ -16,6 +16,8 @@ pub struct Entry {
     pub certified: Option<bool>,
     /// Whether the status page is shown here.
     pub status_page: bool,
+    /// Whether it came over TLS.
+    pub tls: bool,
 }
 
 /// Its name has no case (RFC 9110 §11.1).

@@ -3,10 +3,11 @@
 use super::access::{Access, Entry};
 use super::api;
 use super::downloads::{self, Downloads};
+use super::hosts::Hosts;
 use super::metrics::Metrics;
 use super::openapi;
 use super::page;
-use super::public::{Folder, Refusal, content_type};
+use super::public::{Folder, Refusal};
 use super::settings::Settings;
 use super::status::Status;
 use crate::inspect::{self, Inspector};
@@ -33,6 +34,7 @@ pub struct App {
     pub(super) inspector: Inspector,
     pub(super) metrics: Metrics,
     pub(super) access: Access,
+    pub(super) hosts: Hosts,
     pub(super) status: Status,
     public: Option<Folder>,
     requests: Arc<Semaphore>,
@@ -52,9 +54,7 @@ impl App {
     pub fn new(settings: Settings) -> Result<Self> {
         let config = settings.config()?;
         // With a key of the operator's, nothing that a caller names is downloaded.
-        let for_strangers =
-            settings.check.key.is_empty() && settings.is_reached_from_elsewhere()?;
-        let downloads = Box::new(Downloads::new(&config, for_strangers)?);
+        let downloads = Box::new(Downloads::new(&config, settings.check.key.is_empty())?);
         let verifier = Arc::new(Verifier::with(&config, Arc::new(SystemClock), downloads));
         let public = settings.public.as_ref().map(|public| {
             Folder::open(&public.folder).map_err(|e| {
@@ -70,6 +70,7 @@ impl App {
             verifier,
             metrics: Metrics::default(),
             access: Access::new(settings.token()?),
+            hosts: Hosts::new(&settings),
             status: Status::default(),
             public: public.transpose()?,
             requests: Arc::new(Semaphore::new(settings.limits.requests)),
@@ -89,7 +90,13 @@ impl App {
     pub async fn handle(self: Arc<Self>, entry: Entry, request: Request<Incoming>) -> Answer {
         let start = Instant::now();
         let path = known(request.uri().path(), entry);
-        let answer = match wrong_host(&request) {
+        let stranger = || {
+            // What anybody may know: certificates, and that the service is there.
+            let open = matches!(path, PUB | "/healthz" | "/readyz");
+            let refused = || self.hosts.refuses(entry.tls, request.uri(), request.headers());
+            if open { None } else { refused() }
+        };
+        let answer = match wrong_host(&request).or_else(stranger) {
             Some(refused) => refused,
             None => self.route(path, entry, request).await,
         };
@@ -241,10 +248,12 @@ impl App {
             return text(StatusCode::NOT_FOUND, "no folder is served (public.folder, -http-dir)\n");
         };
         match folder.read(path) {
-            Ok(content) => body(StatusCode::OK, content_type(path), content),
+            Ok((content, content_type)) => body(StatusCode::OK, content_type, content),
             Err(Refusal::NotFound) => text(StatusCode::NOT_FOUND, "there is no such file\n"),
-            Err(Refusal::Secret) => {
-                log::error!("{PUB}{path:?} holds a private key: it is not served; move it away");
+            Err(Refusal::NotPublic) => {
+                log::error!(
+                    "{PUB}{path:?} is not served: it holds something else than certificates, CRLs and public keys (PEM or DER); move it away"
+                );
                 text(StatusCode::NOT_FOUND, "there is no such file\n")
             }
             Err(Refusal::Busy) => busy("too much is being sent to clients that read slowly"),

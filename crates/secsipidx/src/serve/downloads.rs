@@ -37,7 +37,7 @@ pub struct Downloads {
 
 impl Downloads {
     /// With these settings, and from public addresses and those of `check.x5u_permit` alone where
-    /// strangers name what is downloaded.
+    /// callers name what is downloaded: a program on this machine may pass on what a stranger wrote.
     ///
     /// # Errors
     /// A list's entry that is none.

@@ -3,7 +3,9 @@
 mod access;
 mod api;
 mod app;
+mod connections;
 mod downloads;
+mod hosts;
 mod logging;
 mod metrics;
 mod notify;
@@ -16,15 +18,17 @@ mod status;
 mod tls;
 mod workers;
 
-pub use settings::{Check, Http, Https, Limits, Log, Public, Settings, Sign};
+pub use settings::{Check, Http, Https, Limits, Log, Numbers, Public, Settings, Sign};
 
 use crate::cli;
 use crate::output;
 use access::{Entry, Needs};
 use app::App;
+use connections::Connections;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use notify::notify;
 use patience::Patience;
 use std::convert::Infallible;
@@ -36,7 +40,7 @@ use stir::{Code, Error, Result};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use workers::Workers;
 
@@ -44,6 +48,8 @@ use workers::Workers;
 const MAX_HEADER: usize = 16 * 1024;
 /// Between two attempts to accept when there are no file descriptors left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// File descriptors beside those of connections and downloads: runtimes, logs, key and certificate files.
+const OTHER_FILES: u64 = 64;
 /// For how long a client's certificate counts on the connection that it was shown on: it may expire,
 /// and so may the CRL that does not name it.
 const CERTIFIED_FOR: Duration = Duration::from_secs(3600);
@@ -77,7 +83,6 @@ async fn serve_until_stopped(settings: Settings, workers: Arc<Workers>) -> Resul
     let mut interrupt = signals(SignalKind::interrupt())?;
     let mut hangup = signals(SignalKind::hangup())?;
     let drain = Duration::from_secs(settings.limits.drain);
-    let connections = Arc::new(Semaphore::new(settings.limits.connections));
     let app = Arc::new(App::new(settings)?);
     let stop = watch::Sender::new(false);
     let mut listeners = Vec::new();
@@ -86,9 +91,12 @@ async fn serve_until_stopped(settings: Settings, workers: Arc<Workers>) -> Resul
     }
     if let Some(https) = &app.settings.https {
         let current = tls::Current::new(https)?;
+        app.hosts.show(Arc::clone(&current));
         tokio::spawn(Arc::clone(&current).watch());
         listeners.push((bind(&https.listen).await?, Some(current), "HTTPS", https.status_page));
     }
+    let limits = &app.settings.limits;
+    allow_descriptors(limits, listeners.len());
     let mut accepting = Vec::new();
     for (listener, tls, name, status_page) in listeners {
         let address = listener
@@ -99,6 +107,7 @@ async fn serve_until_stopped(settings: Settings, workers: Arc<Workers>) -> Resul
             loopback: address.ip().is_loopback(),
             certified: tls.as_ref().filter(|tls| tls.asks_clients()).map(|_| false),
             status_page,
+            tls: tls.is_some(),
         };
         if app.access.needs(entry) == Needs::Impossible && !app.settings.sign.key.is_empty() {
             log::warn!(
@@ -110,7 +119,7 @@ async fn serve_until_stopped(settings: Settings, workers: Arc<Workers>) -> Resul
             app: Arc::clone(&app),
             entry,
             stop: stop.subscribe(),
-            connections: Arc::clone(&connections),
+            connections: Connections::new(limits.connections, limits.connections_per_address),
             workers: Arc::clone(&workers),
             tls,
         };
@@ -152,6 +161,24 @@ fn signals(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
     signal(kind).map_err(|e| wrong(format!("signals can't be received: {e}")))
 }
 
+/// Lets this process have as many file descriptors as its limits need: a listener that finds none left
+/// would hold up the other one too.
+fn allow_descriptors(limits: &Limits, listeners: usize) {
+    let needed =
+        (limits.connections.saturating_mul(listeners) + limits.threads) as u64 + OTHER_FILES;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < needed.min(hard) {
+        // What can't be raised is said below.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard);
+    }
+    if hard < needed {
+        log::warn!(
+            "limits.connections ({} for each listener) needs {needed} file descriptors, and this process may have {hard}: raise LimitNOFILE, or lower limits.connections",
+            limits.connections
+        );
+    }
+}
+
 async fn bind(listen: &str) -> Result<TcpListener> {
     let address = settings::address(listen)?;
     TcpListener::bind(address)
@@ -165,7 +192,7 @@ struct Server {
     entry: Entry,
     /// Whether the service stops.
     stop: watch::Receiver<bool>,
-    connections: Arc<Semaphore>,
+    connections: Arc<Connections>,
     workers: Arc<Workers>,
     tls: Option<Arc<tls::Current>>,
 }
@@ -173,9 +200,10 @@ struct Server {
 impl Server {
     async fn accept(self, listener: TcpListener) {
         loop {
-            let accepted = listener.accept().await.and_then(|(stream, _)| stream.into_std());
-            let stream = match accepted {
-                Ok(stream) => stream,
+            let accepted = listener.accept().await;
+            let accepted = accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer.ip())));
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
                 Err(e) => {
                     // One that broke off is nothing; without file descriptors it would spin.
                     log::warn!("a connection can't be accepted: {e}");
@@ -183,7 +211,7 @@ impl Server {
                     continue;
                 }
             };
-            let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
+            let Some(place) = self.connections.take(peer) else {
                 self.app.metrics.refused_connection();
                 continue;
             };
@@ -191,18 +219,18 @@ impl Server {
             let _ = stream.set_nodelay(true);
             let mut stop = self.stop.clone();
             let (app, entry) = (Arc::clone(&self.app), self.entry);
-            let config = self.tls.as_ref().map(|tls| tls.config());
+            let loaded = self.tls.as_ref().map(|tls| tls.loaded());
             self.workers.spawn(async move {
-                let _permit = permit;
+                let _place = place;
                 // It was accepted on another worker.
                 let Ok(stream) = TcpStream::from_std(stream) else { return };
                 let limit = Duration::from_secs(app.settings.limits.header_timeout);
                 // Who stops the service waits until nobody holds `stop`.
                 let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
-                let Some(mut config) = config else {
+                let Some(mut loaded) = loaded else {
                     return connection(stream, app, entry, stopped, limit).await;
                 };
-                let acceptor = TlsAcceptor::from(Arc::clone(&config.borrow_and_update()));
+                let acceptor = TlsAcceptor::from(Arc::clone(&loaded.borrow_and_update().config));
                 let Some(stream) = handshake(&acceptor, stream, limit).await else { return };
                 let shown = stream.get_ref().1.peer_certificates().is_some();
                 let entry = Entry { certified: entry.certified.map(|_| shown), ..entry };
@@ -210,7 +238,7 @@ impl Server {
                     tokio::select! {
                         () = stopped => {}
                         // The certificate was judged by files that are not in use any more.
-                        _ = config.changed(), if shown => {}
+                        _ = loaded.changed(), if shown => {}
                         () = tokio::time::sleep(CERTIFIED_FOR), if shown => {}
                     }
                 };

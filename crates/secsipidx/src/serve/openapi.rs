@@ -255,7 +255,9 @@ fn responses(own: &[(&str, &str, Value)]) -> Value {
     });
     let mut all = json!({
         "400": {"description": "The body is not what is due", "content": either},
+        "403": {"description": "Asked by a page of another site (Origin)", "content": json_out("Error")},
         "408": {"description": "The body did not come in time", "content": text_out()},
+        "421": {"description": "Asked by a name that is not the service's", "content": json_out("Error")},
         "413": {"description": "The body is too large", "content": text_out()},
         "500": {"description": "Not valid (/v1/check), or a failure here", "content": either},
         "503": busy(),

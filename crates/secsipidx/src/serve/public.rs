@@ -1,14 +1,20 @@
-//! GET /v1/pub/: certificates for verifiers. Never a file outside the folder, never a private key.
+//! GET /v1/pub/: certificates for verifiers. Never a file outside the folder, and only what parses as
+//! certificates, CRLs or public keys: a list of what is secret would lack the next form of a key.
 
 use bytes::Bytes;
-use der::{Decode, Tagged};
+use der::asn1::AnyRef;
+use der::pem::{LineEnding, encode_string};
+use der::{Decode, SliceReader, Tag, Tagged};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use stir::cert::Certificate;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::rustls::pki_types::pem::{PemObject, SectionKind};
+use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 /// Largest file: a chain has 8 KiB, a CRL of a country a few MiB.
 const MAX_FILE: u32 = 16 * 1024 * 1024;
@@ -39,8 +45,8 @@ impl AsRef<[u8]> for Content {
 pub enum Refusal {
     /// There is none that may be seen: outside, hidden, a folder, or not there at all.
     NotFound,
-    /// It holds a private key.
-    Secret,
+    /// It holds something else than what the public may have.
+    NotPublic,
     /// Too much is being sent.
     Busy,
 }
@@ -58,11 +64,11 @@ impl Folder {
         Ok(Self { folder, free: Arc::new(Semaphore::new(MAX_SENT)) })
     }
 
-    /// The content of a file by its path in a URL, still percent-encoded.
+    /// The content of a file by its path in a URL, still percent-encoded, and its Content-Type.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn read(&self, path: &str) -> Result<Bytes, Refusal> {
+    pub fn read(&self, path: &str) -> Result<(Bytes, &'static str), Refusal> {
         let path = decode(path).ok_or(Refusal::NotFound)?;
         // Dot files too: nobody means to publish them.
         if path.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
@@ -84,24 +90,97 @@ impl Folder {
         let _part = part.map_err(|_| Refusal::Busy)?;
         let mut octets = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
         file.take(size.into()).read_to_end(&mut octets).map_err(|_| Refusal::NotFound)?;
-        if is_secret(&octets) {
-            Err(Refusal::Secret)
+        let (octets, content_type) = public(octets).ok_or(Refusal::NotPublic)?;
+        Ok((Bytes::from_owner(Content { octets, _part }), content_type))
+    }
+}
+
+/// What of a file the public may have, and its Content-Type; `None` if anything else is in it. PEM is
+/// written anew from what was parsed, so that no text between the blocks is sent.
+fn public(content: Vec<u8>) -> Option<(Vec<u8>, &'static str)> {
+    /// What some editors put before a text.
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    const BEGIN: &[u8] = b"-----BEGIN";
+    if let Some(kind) = Kind::of(&content) {
+        return Some((content, kind.media_type()));
+    }
+    let text = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&content);
+    let blocks: Vec<_> =
+        <(SectionKind, Vec<u8>)>::pem_slice_iter(text).collect::<Result<_, _>>().ok()?;
+    // The iterator passes over labels that it does not know.
+    let begun = text.windows(BEGIN.len()).filter(|window| *window == BEGIN).count();
+    if blocks.is_empty() || begun != blocks.len() {
+        return None;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut media_type = "application/pem-certificate-chain";
+    for (label, der) in blocks {
+        let kind = Kind::of(&der)?;
+        let (due, label) = match label {
+            SectionKind::Certificate => (Kind::Certificate, "CERTIFICATE"),
+            SectionKind::Crl => (Kind::Crl, "X509 CRL"),
+            SectionKind::PublicKey => (Kind::PublicKey, "PUBLIC KEY"),
+            _ => return None,
+        };
+        if kind != due {
+            return None;
+        }
+        if kind != Kind::Certificate {
+            media_type = "application/x-pem-file";
+        }
+        out.push_str(&encode_string(label, LineEnding::LF, &der).ok()?);
+    }
+    Some((out.into_bytes(), media_type))
+}
+
+/// What the public may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Certificate,
+    Crl,
+    PublicKey,
+}
+
+impl Kind {
+    /// Of DER with nothing after it.
+    fn of(der: &[u8]) -> Option<Self> {
+        if Certificate::from_der(der).is_ok() {
+            Some(Self::Certificate)
+        } else if is_crl(der).unwrap_or_default() {
+            Some(Self::Crl)
+        } else if SubjectPublicKeyInfoRef::try_from(der).is_ok() {
+            Some(Self::PublicKey)
         } else {
-            Ok(Bytes::from_owner(Content { octets, _part }))
+            None
+        }
+    }
+
+    /// Of its DER.
+    const fn media_type(self) -> &'static str {
+        match self {
+            Self::Certificate => "application/pkix-cert",
+            Self::Crl => "application/pkix-crl",
+            Self::PublicKey => "application/octet-stream",
         }
     }
 }
 
-/// Whether a private key is in it: any PEM kind, PKCS#8, SEC1 and PKCS#1 as DER, PKCS#12.
-fn is_secret(content: &[u8]) -> bool {
-    let names_key = content.windows(11).any(|window| window.eq_ignore_ascii_case(b"PRIVATE KEY"));
-    // All of them are a SEQUENCE that begins with a version, or (PKCS#8 that is encrypted) has an
-    // OCTET STRING in it; a certificate and a CRL have neither.
-    let key_like = Vec::<der::Any>::from_der(content).is_ok_and(|elements| {
-        elements.first().is_some_and(|any| any.tag() == der::Tag::Integer)
-            || elements.iter().any(|any| any.tag() == der::Tag::OctetString)
-    });
-    names_key || key_like
+/// Whether this is a CertificateList (RFC 5280 §5.1), by all but its entries, of which a large one has
+/// hundreds of thousands.
+fn is_crl(der: &[u8]) -> der::Result<bool> {
+    let all = Vec::<AnyRef<'_>>::from_der(der)?;
+    let [list, algorithm, signature] = all[..] else { return Ok(false) };
+    let tags = [list.tag(), algorithm.tag(), signature.tag()];
+    let mut fields = SliceReader::new(list.value())?;
+    let mut next = || AnyRef::decode(&mut fields).map(|any| any.tag());
+    let mut first = next()?;
+    if first == Tag::Integer {
+        first = next()?;
+    }
+    let fields = [first, next()?, next()?];
+    Ok(tags == [Tag::Sequence, Tag::Sequence, Tag::BitString]
+        && fields[..2] == [Tag::Sequence, Tag::Sequence]
+        && matches!(fields[2], Tag::UtcTime | Tag::GeneralizedTime))
 }
 
 /// Percent-decoding, once.
@@ -120,17 +199,4 @@ fn decode(path: &str) -> Option<String> {
     // An encoded NUL or slash is no part of a name.
     let encoded_slash = path.to_ascii_lowercase().contains("%2f");
     (!octets.contains(&0) && !encoded_slash).then(|| String::from_utf8(octets).ok())?
-}
-
-/// The Content-Type by a file's name.
-pub fn content_type(path: &str) -> &'static str {
-    match path.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("pem" | "crt") => "application/pem-certificate-chain",
-        Some("cer" | "der") => "application/pkix-cert",
-        Some("crl") => "application/pkix-crl",
-        Some("json") => "application/json",
-        Some("jwt") => "application/jose",
-        Some("txt") => "text/plain; charset=utf-8",
-        _ => "application/octet-stream",
-    }
 }

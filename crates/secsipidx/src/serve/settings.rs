@@ -4,7 +4,7 @@ use crate::names::CONFIGURATION;
 use serde::Deserialize;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use stir::{CertVerify, Code, Config, Error, Result, Shaken};
+use stir::{CertVerify, Code, Config, Error, Numbering, Result, Shaken};
 
 /// Most octets of a request's body: a SIP message with its headers has a few KiB, 64 over UDP.
 const DEFAULT_BODY: usize = 64 * 1024;
@@ -13,8 +13,10 @@ const DEFAULT_BODY: usize = 64 * 1024;
 const DEFAULT_HEADER_TIMEOUT: u64 = 5;
 /// Seconds for a request as a whole: a download's 5, and some to wait for a thread.
 const DEFAULT_REQUEST_TIMEOUT: u64 = 10;
-/// Connections at a time; each takes about 10 KiB.
+/// Connections at a time, for each listener; each takes about 10 KiB.
 const DEFAULT_CONNECTIONS: usize = 1024;
+/// Those of one address: a proxy or SBC needs a few for each of its CPUs, and none may take all of them.
+const DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 512;
 /// Requests at a time that may wait for a download or a file, with a thread or without one yet; more
 /// are answered 503.
 const DEFAULT_REQUESTS: usize = 256;
@@ -41,6 +43,8 @@ pub struct Settings {
     pub sign: Sign,
     /// Checking.
     pub check: Check,
+    /// How telephone numbers are written.
+    pub numbers: Numbers,
     /// Files to serve.
     pub public: Option<Public>,
     /// Logs.
@@ -56,6 +60,9 @@ pub struct Http {
     /// Whether there is a page at `/` that says what is served, and how it goes.
     #[serde(default = "yes")]
     pub status_page: bool,
+    /// Names that clients ask for, `name` or `name:port`, beside the machine's and its addresses.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 /// `[https]`
@@ -75,6 +82,9 @@ pub struct Https {
     /// As [`Http::status_page`].
     #[serde(default = "yes")]
     pub status_page: bool,
+    /// As [`Http::names`]; those of the certificate are known.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 const fn yes() -> bool {
@@ -91,8 +101,10 @@ pub struct Limits {
     pub header_timeout: u64,
     /// Seconds for a request.
     pub request_timeout: u64,
-    /// Connections at a time.
+    /// Connections at a time, for each listener.
     pub connections: usize,
+    /// Those of one address (IPv6: of its /64).
+    pub connections_per_address: usize,
     /// Requests at a time that may wait for a download or a file.
     pub requests: usize,
     /// Threads that may block.
@@ -108,6 +120,7 @@ impl Default for Limits {
             header_timeout: DEFAULT_HEADER_TIMEOUT,
             request_timeout: DEFAULT_REQUEST_TIMEOUT,
             connections: DEFAULT_CONNECTIONS,
+            connections_per_address: DEFAULT_CONNECTIONS_PER_ADDRESS,
             requests: DEFAULT_REQUESTS,
             threads: DEFAULT_THREADS,
             drain: DEFAULT_DRAIN,
@@ -159,6 +172,20 @@ pub struct Check {
     pub x5u_permit: String,
     /// Those that may not.
     pub x5u_deny: String,
+}
+
+/// `[numbers]`, for signing and inspecting: the module's parameters of the same names.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Numbers {
+    /// Country code that national numbers get.
+    pub country_code: String,
+    /// What national numbers begin with and lose.
+    pub national_prefix: String,
+    /// What international numbers begin with and lose.
+    pub international_prefix: String,
+    /// Longest canonical number, in digits.
+    pub tn_max_digits: Option<usize>,
 }
 
 /// `[public]`
@@ -228,6 +255,7 @@ impl Settings {
             ("header_timeout", usize::try_from(limits.header_timeout).unwrap_or(usize::MAX)),
             ("request_timeout", usize::try_from(limits.request_timeout).unwrap_or(usize::MAX)),
             ("connections", limits.connections),
+            ("connections_per_address", limits.connections_per_address),
             ("requests", limits.requests),
             ("threads", limits.threads),
         ] {
@@ -235,6 +263,14 @@ impl Settings {
                 return Err(wrong(format!("limits.{name} {value} is not from 1 to {MAX_LIMIT}")));
             }
         }
+        let names = |section, names: &[String]| match names.iter().find(|name| !is_name(name)) {
+            Some(name) => Err(wrong(format!(
+                "{section}.names {name:?} is not a name or name:port, as in \"stir.example.org\""
+            ))),
+            None => Ok(()),
+        };
+        self.http.as_ref().map_or(Ok(()), |http| names("http", &http.names))?;
+        self.https.as_ref().map_or(Ok(()), |https| names("https", &https.names))?;
         if self.log.level.parse::<log::LevelFilter>().is_err() {
             return Err(wrong(format!(
                 "log.level {:?} is none of off, error, warn, info, debug, trace",
@@ -279,7 +315,15 @@ impl Settings {
                 | has(&check.crl, CertVerify::CRL)
         });
         let default = Config::default();
+        let numbers = &self.numbers;
+        let numbering = Numbering {
+            country_code: numbers.country_code.clone(),
+            national_prefix: numbers.national_prefix.clone(),
+            international_prefix: numbers.international_prefix.clone(),
+            max_digits: numbers.tn_max_digits.unwrap_or(default.numbering.max_digits),
+        };
         let config = Config {
+            numbering,
             expire: check.expire.or(default.expire),
             timeout: check.timeout.unwrap_or(default.timeout),
             cache_expire: check.cache_expire.unwrap_or(default.cache_expire),
@@ -301,21 +345,25 @@ impl Settings {
         CONFIGURATION.of(config.validate())?;
         Ok(config)
     }
+}
 
-    /// Whether anything listens on an address that is not one of loopback.
-    ///
-    /// # Errors
-    /// An address to listen on that is none.
-    pub fn is_reached_from_elsewhere(&self) -> Result<bool> {
-        let http = self.http.as_ref().map(|http| &http.listen);
-        let https = self.https.as_ref().map(|https| &https.listen);
-        for listen in http.into_iter().chain(https) {
-            if !address(listen)?.ip().is_loopback() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
+/// A host name, with a port or without.
+fn is_name(name: &str) -> bool {
+    let host = host_of(name);
+    let port = name.get(host.len()..).unwrap_or_default().trim_start_matches(['.', ':']);
+    !host.is_empty()
+        && host.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_'))
+        && (port.is_empty() || port.parse::<u16>().is_ok())
+}
+
+/// The host of `host:port` or `host`, without the dot that ends a full name.
+pub fn host_of(authority: &str) -> &str {
+    let host = match authority.rsplit_once(':') {
+        // Not inside an IPv6 address.
+        Some((host, port)) if !port.contains(']') => host,
+        _ => authority,
+    };
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 /// The address of a `host:port`; an empty host is all addresses.

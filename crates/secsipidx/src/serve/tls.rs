@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use stir::{Code, Error, Result};
 use tokio::sync::watch;
+use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{
-    CertificateDer, CertificateRevocationListDer, PrivateKeyDer,
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName,
 };
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
-use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use tokio_rustls::rustls::server::{
+    NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier,
+};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 /// Between two looks at the files: a certificate lives for months.
@@ -21,12 +24,19 @@ const LOOK: Duration = Duration::from_secs(2);
 /// What a file's change is seen by.
 type Stamp = [Option<(SystemTime, u64)>; 4];
 
+/// What takes a connection, and the certificate that it shows.
+pub struct Loaded {
+    /// For the handshake.
+    pub config: Arc<ServerConfig>,
+    certificate: CertificateDer<'static>,
+}
+
 /// The certificates in use: the service's own, and whose clients may show one.
 pub struct Current {
     settings: Https,
     /// Of the files that were read first.
     first: Stamp,
-    config: watch::Sender<Arc<ServerConfig>>,
+    loaded: watch::Sender<Arc<Loaded>>,
 }
 
 impl Current {
@@ -37,8 +47,8 @@ impl Current {
     pub fn new(settings: &Https) -> Result<Arc<Self>> {
         // Taken before the files are read: a change in between shows at the first look.
         let first = stamp(settings);
-        let config = watch::Sender::new(Arc::new(read(settings)?));
-        Ok(Arc::new(Self { settings: settings.clone(), first, config }))
+        let loaded = watch::Sender::new(Arc::new(read(settings)?));
+        Ok(Arc::new(Self { settings: settings.clone(), first, loaded }))
     }
 
     /// Whether a client may show a certificate.
@@ -47,8 +57,16 @@ impl Current {
     }
 
     /// What takes a connection, and tells when it is replaced.
-    pub fn config(&self) -> watch::Receiver<Arc<ServerConfig>> {
-        self.config.subscribe()
+    pub fn loaded(&self) -> watch::Receiver<Arc<Loaded>> {
+        self.loaded.subscribe()
+    }
+
+    /// Whether the service's certificate is for this host name.
+    pub fn is_for(&self, name: &str) -> bool {
+        let certificate = &self.loaded.borrow().certificate;
+        let Ok(name) = ServerName::try_from(name) else { return false };
+        ParsedCertificate::try_from(certificate)
+            .is_ok_and(|certificate| verify_server_name(&certificate, &name).is_ok())
     }
 
     /// Reads the files again whenever they change; never ends. What can't be read leaves what is in
@@ -64,7 +82,7 @@ impl Current {
             }
             match read(&self.settings) {
                 Ok(config) => {
-                    self.config.send_replace(Arc::new(config));
+                    self.loaded.send_replace(Arc::new(config));
                     log::info!("{} is read again", self.settings.certificate.display());
                     failed = None;
                 }
@@ -87,7 +105,7 @@ fn stamp(settings: &Https) -> Stamp {
     })
 }
 
-fn read(settings: &Https) -> Result<ServerConfig> {
+fn read(settings: &Https) -> Result<Loaded> {
     let chain = certificates(&settings.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&settings.key)
         .map_err(|e| bad(&settings.key, format!("is no private key: {e}")))?;
@@ -101,6 +119,9 @@ fn read(settings: &Https) -> Result<ServerConfig> {
             return Err(bad(crl, "is https.client_crl: set https.client_ca as well".into()));
         }
     };
+    let certificate = chain.first().cloned();
+    let certificate =
+        certificate.ok_or_else(|| bad(&settings.certificate, "holds no certificate".into()))?;
     // It also compares the two.
     let mut config = builder.with_single_cert(chain, key).map_err(|e| {
         let certificate = settings.certificate.display();
@@ -112,7 +133,7 @@ fn read(settings: &Https) -> Result<ServerConfig> {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     }
-    Ok(config)
+    Ok(Loaded { config: Arc::new(config), certificate })
 }
 
 /// Judges clients: one without a certificate may connect, one with a certificate that these

@@ -23,6 +23,10 @@ const USAGE_STATUS: u8 = 1;
 const NO_X5U: &str = "https://127.0.0.1/cert.pem";
 /// Names the file with the bearer token for signing, since no stock flag does.
 const TOKEN_FILE: &str = "SECSIPIDX_TOKEN_FILE";
+/// Names that clients ask for, separated by commas: `names` of `[http]` and `[https]`.
+const NAMES: &str = "SECSIPIDX_NAMES";
+/// `check.x5u_permit`.
+const X5U_PERMIT: &str = "SECSIPIDX_X5U_PERMIT";
 /// What `-timeout 0`, for ever with the stock tool, and longer ones are here: the most that a download
 /// may take.
 const LONGEST_TIMEOUT: i64 = 60;
@@ -232,8 +236,18 @@ fn serve(flags: &Flags) -> Result<()> {
     };
     // The stock service has nothing there, and no flag could turn it off.
     let status_page = false;
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let names: Vec<String> = variable(NAMES)
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
     let settings = service::Settings {
-        http: listen(&flags.http_srv).map(|listen| service::Http { listen, status_page }),
+        http: listen(&flags.http_srv).map(|listen| service::Http {
+            listen,
+            status_page,
+            names: names.clone(),
+        }),
         https: match (
             listen(&flags.https_srv),
             path(&flags.https_pubkey),
@@ -249,6 +263,7 @@ fn serve(flags: &Flags) -> Result<()> {
                     client_ca,
                     client_crl,
                     status_page,
+                    names,
                 })
             }
             _ => {
@@ -273,11 +288,13 @@ fn serve(flags: &Flags) -> Result<()> {
             ca: config.ca_file,
             intermediates: config.inter_file,
             crl: config.crl_file,
+            x5u_permit: variable(X5U_PERMIT),
             ..service::Check::default()
         },
         public: path(&flags.http_dir).map(|folder| service::Public { folder }),
         log: service::Log { level: level.into(), ..service::Log::default() },
         limits: service::Limits::default(),
+        numbers: service::Numbers::default(),
     };
     service::start(settings)
 }
