@@ -5,7 +5,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
-use stir::{CertVerify, Config, Result};
+use stir::{CertVerify, Config, Numbering, Result};
 
 /// STIR/SHAKEN on the command line and over HTTP: sign calls, check and explain Identity headers,
 /// make keys and certificates
@@ -94,6 +94,39 @@ pub struct Sign {
     pub orig: String,
     /// Called number
     pub dest: String,
+    #[command(flatten)]
+    pub numbers: Numbers,
+}
+
+/// How telephone numbers are written where the calls come from: the module's parameters.
+#[derive(Args, Debug)]
+pub struct Numbers {
+    /// Country code that national numbers get: 1, 33
+    #[arg(long, value_name = "DIGITS", default_value = "")]
+    pub country_code: String,
+    /// What national numbers begin with and lose: 0 in France
+    #[arg(long, value_name = "DIGITS", default_value = "")]
+    pub national_prefix: String,
+    /// What international numbers begin with and lose: 011, 00
+    #[arg(long, value_name = "DIGITS", default_value = "")]
+    pub international_prefix: String,
+}
+
+impl Numbers {
+    /// The settings of the core.
+    ///
+    /// # Errors
+    /// What [`Numbering::validate`] finds.
+    pub fn numbering(&self) -> Result<Numbering> {
+        let numbering = Numbering {
+            country_code: self.country_code.clone(),
+            national_prefix: self.national_prefix.clone(),
+            international_prefix: self.international_prefix.clone(),
+            ..Numbering::default()
+        };
+        FLAGS.of(numbering.validate())?;
+        Ok(numbering)
+    }
 }
 
 /// Attestation (RFC 8588 §4).
@@ -134,6 +167,18 @@ pub struct Check {
     pub json: bool,
     #[command(flatten)]
     pub trust: Trust,
+    #[command(flatten)]
+    pub numbers: Numbers,
+}
+
+impl Check {
+    /// The settings of the core.
+    ///
+    /// # Errors
+    /// What [`Config::validate`] finds.
+    pub fn config(&self) -> Result<Config> {
+        Ok(Config { numbering: self.numbers.numbering()?, ..self.trust.config()? })
+    }
 }
 
 /// What is checked, and with what.

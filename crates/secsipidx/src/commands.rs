@@ -30,7 +30,8 @@ pub fn sign(args: &Sign) -> Result<ExitCode> {
         x5u: &args.x5u,
         ..Call::default()
     };
-    let identity = Signer::new(&Config::default()).identity(&call, PrivateKey::Path(&args.key))?;
+    let config = Config { numbering: args.numbers.numbering()?, ..Config::default() };
+    let identity = Signer::new(&config).identity(&call, PrivateKey::Path(&args.key))?;
     let name = if args.header { "Identity: " } else { "" };
     Ok(output::print(&format!("{name}{identity}\n")))
 }
@@ -40,7 +41,7 @@ pub fn sign(args: &Sign) -> Result<ExitCode> {
 /// # Errors
 /// What is wrong with the input or the settings; a header that is not valid is none.
 pub fn check(args: &Check) -> Result<ExitCode> {
-    let config = args.trust.config()?;
+    let config = args.config()?;
     let source = Source::read(&args.input)?;
     let key = args.key.as_deref().map_or(PublicKey::Info, PublicKey::Location);
     let report = Verifier::new(&config).check(source.identities(), key, CheckOptions::default());
@@ -80,7 +81,7 @@ pub fn report_json(report: &stir::Report) -> serde_json::Value {
 /// # Errors
 /// As [`check`].
 pub fn inspect(args: &Check) -> Result<ExitCode> {
-    let config = args.trust.config()?;
+    let config = args.config()?;
     let inspector = Inspector::new(&config, Arc::new(Verifier::new(&config)));
     // All of a capture: who runs this may have so much downloaded.
     let all = inspector.inspect(&Source::read(&args.input)?, args.key.as_deref(), usize::MAX);

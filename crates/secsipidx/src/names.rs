@@ -4,7 +4,7 @@
 use stir::{Error, Result};
 
 /// The module's names, and its user.
-const MODULE: [&str; 10] = [
+const MODULE: [&str; 14] = [
     "CertCAFile",
     "CertCAInter",
     "CertCRLFile",
@@ -14,6 +14,10 @@ const MODULE: [&str; 10] = [
     "cache_dir",
     "x5u_permit",
     "x5u_deny",
+    "country_code",
+    "international_prefix",
+    "national_prefix",
+    "tn_max_digits",
     "the user that Kamailio runs as",
 ];
 const USER: &str = "the user that this runs as";
@@ -32,6 +36,10 @@ pub const CONFIGURATION: Names = Names([
     "check.cache_dir",
     "check.x5u_permit",
     "check.x5u_deny",
+    "numbers.country_code",
+    "numbers.international_prefix",
+    "numbers.national_prefix",
+    "numbers.tn_max_digits",
     USER,
 ]);
 
@@ -46,6 +54,10 @@ pub const FLAGS: Names = Names([
     "--cache-dir",
     "x5u_permit",
     "x5u_deny",
+    "--country-code",
+    "--international-prefix",
+    "--national-prefix",
+    "tn_max_digits",
     USER,
 ]);
 
@@ -58,8 +70,12 @@ pub const STOCK: Names = Names([
     "http_ca_file",
     "http_proxy",
     "-cache-dir",
-    "x5u_permit",
+    "SECSIPIDX_X5U_PERMIT",
     "x5u_deny",
+    "country_code",
+    "international_prefix",
+    "national_prefix",
+    "tn_max_digits",
     USER,
 ]);
 

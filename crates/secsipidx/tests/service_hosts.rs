@@ -125,8 +125,8 @@ fn over_tls_the_certificate_names_the_service() {
 /// Whether the service closes this connection at once.
 fn is_refused(stream: &mut TcpStream) -> bool {
     stream.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
-    match stream.read(&mut [0]) {
-        Ok(_) => true,
+    match stream.read_exact(&mut [0]) {
+        Ok(()) => true,
         Err(e) => !matches!(e.kind(), std::io::ErrorKind::WouldBlock),
     }
 }
