@@ -196,3 +196,23 @@ fn a_key_of_another_certificate_signs_nothing() {
     assert!(line.contains("ERROR"), "{line}");
     assert!(line.contains(&other) && line.contains(&cert), "{line}");
 }
+
+#[test]
+fn a_token_of_another_call_is_noticed() {
+    let site = Site::new();
+    for (replay, codes) in [("off", [1, 1, 1]), ("log", [1, 1, 1]), ("refuse", [1, 1, -504])] {
+        let cfg = checks(&site).workers(1).param("replay", replay);
+        let kamailio = Kamailio::start(&cfg);
+        let token = identity(&site, 0);
+        let request = Request::invite().header("Identity", token);
+        let [first, second] = [(); 2].map(|()| kamailio.call(request.clone()));
+        // Sent again, and then in a call of its own.
+        let found = [&first, &first, &second].map(|call| {
+            call.send("INVITE");
+            call.last("INVITE").number("X-Ret")
+        });
+        assert_eq!(found, codes, "{replay}");
+        let log = kamailio.stop();
+        assert_eq!(log.contains("was used in another call before"), replay != "off", "{log}");
+    }
+}

@@ -63,6 +63,7 @@ impl Message {
         let request_uri = unsafe { octets(&(*self.message()?).first_line.u.request.uri) };
         let mut call = SipCall {
             request_uri: std::str::from_utf8(request_uri).unwrap_or(NO_TEXT),
+            call_id: Some(""),
             ..SipCall::default()
         };
         let mut latin1 = self.latin1()?.iter();
@@ -79,6 +80,8 @@ impl Message {
                 call.from = text;
             } else if field.is(&["To", "t"]) {
                 call.to = text;
+            } else if field.is(&["Call-ID", "i"]) {
+                call.call_id = Some(text);
             }
         }
         Ok(call)

@@ -5,7 +5,7 @@ use super::guard;
 use crate::state::{self, Settings};
 use std::ffi::{c_int, c_void};
 use stir::profile::Profile;
-use stir::{Code, Error, Policy};
+use stir::{Code, Error, Policy, Replay};
 
 /// Makes the functions that Kamailio calls with a parameter's value: `int` ones get a number that
 /// is not negative, `text` ones a `&str`.
@@ -40,6 +40,8 @@ parameters! {
         cache_expire => |s, value| { s.core.cache_expire = value; Ok(()) },
         cache_size => |s, value| { s.core.cache_size = value; Ok(()) },
         max_identity => |s, value| { s.core.shaken.max_identity = usize::try_from(value).unwrap_or(usize::MAX); Ok(()) },
+        max_dest => |s, value| { s.core.shaken.max_dest = usize::try_from(value).unwrap_or(usize::MAX); Ok(()) },
+        div_expire => |s, value| { s.core.shaken.div_expire = value; Ok(()) },
         spc_match => |s, value| switch("spc_match", value, &mut s.core.shaken.spc_match),
         tn_authlist_match => |s, value| switch("tn_authlist_match", value, &mut s.core.shaken.tn_authlist_match),
         tn_max_digits => |s, value| { s.core.numbering.max_digits = usize::try_from(value).unwrap_or(usize::MAX); Ok(()) },
@@ -65,6 +67,7 @@ parameters! {
         cert_profile => |s, value| { s.core.shaken.profile = Profile::named(value)?; Ok(()) },
         orig_source => |s, value| s.core.shaken.set_orig_source(value),
         dest_source => |s, value| s.core.shaken.set_dest_source(value),
+        replay => |s, value| { s.core.shaken.replay = Replay::named(value)?; Ok(()) },
         country_code => |s, value| { value.clone_into(&mut s.core.numbering.country_code); Ok(()) },
         national_prefix => |s, value| { value.clone_into(&mut s.core.numbering.national_prefix); Ok(()) },
         international_prefix => |s, value| { value.clone_into(&mut s.core.numbering.international_prefix); Ok(()) },

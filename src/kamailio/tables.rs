@@ -207,7 +207,7 @@ const fn parameter(name: &'static CStr, kind: u32, set: Parameter) -> param_expo
 const PARAMETERS_END: param_export_t =
     param_export_t { name: null_mut(), type_: 0, param_pointer: null_mut() };
 
-static PARAMETERS: Shared<[param_export_t; 41]> = Shared([
+static PARAMETERS: Shared<[param_export_t; 44]> = Shared([
     parameter(c"expire", PARAM_INT, params::expire),
     parameter(c"clock_skew", PARAM_INT, params::clock_skew),
     parameter(c"timeout", PARAM_INT, params::timeout),
@@ -220,6 +220,8 @@ static PARAMETERS: Shared<[param_export_t; 41]> = Shared([
     parameter(c"libopt", PARAM_STR, params::libopt),
     parameter(c"modproc", PARAM_STR, params::modproc),
     parameter(c"max_identity", PARAM_INT, params::max_identity),
+    parameter(c"max_dest", PARAM_INT, params::max_dest),
+    parameter(c"div_expire", PARAM_INT, params::div_expire),
     parameter(c"spc_match", PARAM_INT, params::spc_match),
     parameter(c"tn_authlist_match", PARAM_INT, params::tn_authlist_match),
     parameter(c"tn_max_digits", PARAM_INT, params::tn_max_digits),
@@ -233,6 +235,7 @@ static PARAMETERS: Shared<[param_export_t; 41]> = Shared([
     parameter(c"cert_profile", PARAM_STR, params::cert_profile),
     parameter(c"orig_source", PARAM_STR, params::orig_source),
     parameter(c"dest_source", PARAM_STR, params::dest_source),
+    parameter(c"replay", PARAM_STR, params::replay),
     parameter(c"country_code", PARAM_STR, params::country_code),
     parameter(c"national_prefix", PARAM_STR, params::national_prefix),
     parameter(c"international_prefix", PARAM_STR, params::international_prefix),

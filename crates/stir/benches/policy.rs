@@ -107,6 +107,7 @@ fn shaken(bencher: Bencher<'_, '_>) {
             from: "<sip:+12155551212@example.com>;tag=1",
             to: "<sip:+12155551213@example.org>",
             request_uri: "sip:+12155551213@example.org",
+            call_id: Some("1@example.com"),
         };
         verifier.check_call(&call, PublicKey::Info).result.unwrap();
     });

@@ -99,6 +99,8 @@ pub enum Code {
     DestMismatch = -502,
     /// The div PASSporTs do not lead from the token's dest to the called (RFC 8946).
     DivChain = -503,
+    /// The token was used for another call before (RFC 8225 §10.1).
+    Replayed = -504,
 }
 
 impl Code {

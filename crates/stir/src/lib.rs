@@ -44,7 +44,7 @@ pub use error::{Code, Error, Result};
 pub use fetch::{Fetch, Fetched, HttpFetcher};
 pub use outcome::{Response, Step, Verstat};
 pub use passport::{Claims, Ppt};
-pub use policy::{DestSource, OrigSource, Policy, Shaken};
+pub use policy::{DestSource, OrigSource, Policy, Replay, Shaken};
 pub use reason::Reason;
 pub use sign::{Call, DivCall, MAX_DEST, MAX_URI_LEN, PrivateKey, Signer};
 pub use tn::Numbering;

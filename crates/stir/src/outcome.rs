@@ -42,6 +42,8 @@ pub enum Step {
     Dest,
     /// The diversions.
     Div,
+    /// Whether the token was used for another call.
+    Replay,
     /// Anything else.
     Internal,
 }
@@ -67,6 +69,7 @@ impl Step {
             Self::Orig => "orig",
             Self::Dest => "dest",
             Self::Div => "div",
+            Self::Replay => "replay",
             Self::Internal => "internal",
         }
     }
@@ -205,6 +208,7 @@ impl Code {
             Self::OrigMismatch => (Step::Orig, InvalidIdentityHeader),
             Self::DestMismatch => (Step::Dest, InvalidIdentityHeader),
             Self::DivChain => (Step::Div, InvalidIdentityHeader),
+            Self::Replayed => (Step::Replay, InvalidIdentityHeader),
             Self::Generic
             | Self::KeyInvalid
             | Self::KeyFormat

@@ -15,7 +15,7 @@ pub(crate) const PPT: &str = "shaken";
 
 /// Most parties in a token's `dest`: a call has one, and those of diversions are compared with each
 /// other before any signature is.
-const MAX_DEST: usize = 64;
+pub(crate) const MAX_DEST: usize = 64;
 
 /// The PASSporT extensions that are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,7 @@
 //! How much of the standards a check enforces, and against what.
 
 use crate::error::{Code, Error, Result};
+use crate::passport::MAX_DEST;
 use crate::profile::Profile;
 use crate::tn::Numbering;
 use crate::verify::MAX_IDENTITIES;
@@ -37,6 +38,36 @@ pub enum DestSource {
     Either,
 }
 
+/// What is done about a token that was seen in another call (RFC 8225 §10.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replay {
+    /// No token is remembered.
+    Off,
+    /// It passes, with one WARNING: a call that a switch sends again as a new one has its token too.
+    #[default]
+    Log,
+    /// The check fails.
+    Refuse,
+}
+
+impl Replay {
+    /// By its name: off, log, refuse.
+    ///
+    /// # Errors
+    /// [`Code::Generic`] for any other.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "off" => Ok(Self::Off),
+            "log" => Ok(Self::Log),
+            "refuse" => Ok(Self::Refuse),
+            _ => Err(wrong(format!("replay \"{name}\" is not off, log or refuse"))),
+        }
+    }
+}
+
+/// Longest [`Shaken::div_expire`], in seconds: RFC 8946 knows of calls that ring for hours.
+const MAX_DIV_EXPIRE: u32 = 24 * 3600;
+
 /// The settings of [`Policy::Shaken`]; the texts are as Kamailio's parameters have them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shaken {
@@ -46,6 +77,14 @@ pub struct Shaken {
     pub dest_source: DestSource,
     /// Identity header fields that are looked at.
     pub max_identity: usize,
+    /// Parties in the `dest` of a token that verifies: a copied token can call each of them.
+    pub max_dest: usize,
+    /// How old the tokens of a diverted call may be, but for the last diversion, in seconds: a call
+    /// may ring for long before it is diverted (RFC 8946 §4.2). Never less than
+    /// [`Config::expire`](crate::Config::expire).
+    pub div_expire: u32,
+    /// What is done about a token that was seen in another call.
+    pub replay: Replay,
     /// The certificate's profile.
     pub profile: Profile,
     /// Whether the certificate's CN must be that of its SPC.
@@ -64,6 +103,9 @@ impl Default for Shaken {
             orig_source: vec![OrigSource::Pai, OrigSource::From],
             dest_source: DestSource::default(),
             max_identity: MAX_IDENTITIES,
+            max_dest: 8,
+            div_expire: 600,
+            replay: Replay::default(),
             profile: Profile::default(),
             spc_match: false,
             tn_authlist_match: true,
@@ -125,6 +167,15 @@ impl Shaken {
             return Err(wrong(format!(
                 "max_identity {} is not from 1 to {MAX_IDENTITIES}",
                 self.max_identity
+            )));
+        }
+        if self.max_dest == 0 || self.max_dest > MAX_DEST {
+            return Err(wrong(format!("max_dest {} is not from 1 to {MAX_DEST}", self.max_dest)));
+        }
+        if self.div_expire > MAX_DIV_EXPIRE {
+            return Err(wrong(format!(
+                "div_expire {} is more than {MAX_DIV_EXPIRE} seconds",
+                self.div_expire
             )));
         }
         numbering.validate()?;

@@ -3,6 +3,7 @@
 mod missing;
 mod parties;
 mod plan;
+mod replay;
 mod report;
 mod service;
 
@@ -67,6 +68,7 @@ pub struct Verifier {
     x5u: X5uRules,
     clock: Arc<dyn Clock>,
     credentials: Arc<Credentials>,
+    tokens: Arc<replay::Tokens>,
 }
 
 impl Verifier {
@@ -87,6 +89,7 @@ impl Verifier {
             x5u: config.x5u_rules().unwrap_or_default(),
             clock,
             credentials: Arc::new(Credentials::new(config, fetcher)),
+            tokens: Arc::default(),
         }
     }
 

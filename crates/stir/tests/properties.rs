@@ -72,6 +72,7 @@ impl World {
             from: "<sip:+12155551212@a.example>",
             to: "<sip:+12155551213@b.example>",
             request_uri: "sip:+12155551213@b.example",
+            call_id: Some("1@a.example"),
         };
         self.shaken.check_call(&call, PublicKey::Pem(&self.public))
     }

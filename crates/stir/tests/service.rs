@@ -13,6 +13,7 @@ mod service {
     pub mod rows_div;
     pub mod rows_good;
     pub mod rows_identity;
+    pub mod rows_replay;
     pub mod rows_revocation;
     pub mod rows_trust;
     pub mod rows_x5u;
@@ -22,6 +23,7 @@ mod service {
 use service::expected::{Expected, Row};
 use service::*;
 use std::collections::HashSet;
+use stir::Replay;
 use stir::profile::RULES;
 
 /// One test for each table, and all of their rows.
@@ -92,6 +94,18 @@ fn judge(row: &Row) -> Option<String> {
         return Some(format!("{}: {after:?} missing after it was checked", row.name));
     }
     None
+}
+
+#[test]
+fn tokens_that_come_again() {
+    for row in rows_replay::all() {
+        for replay in [Replay::Off, Replay::Log, Replay::Refuse] {
+            let [first, second] = rows_replay::codes(&row, replay);
+            let refused = row.is_replay && replay == Replay::Refuse;
+            assert_eq!(second, if refused { -504 } else { 1 }, "{} {replay:?}", row.name);
+            assert_eq!(first == 1, !row.name.contains("did not pass"), "{}", row.name);
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What can be told of a call without a certificate. All header fields pass through it before any of
 //! them costs a download or a signature: a stranger can write ten into one message.
 
-use super::service::{DIVERTED_EXPIRE, Token, read, tells_more};
+use super::service::{Token, read, tells_more};
 use super::{PublicKey, Report, SipCall, Verifier};
 use crate::error::{Code, Error, Result};
 use crate::passport::Ppt;
@@ -50,7 +50,7 @@ impl Verifier {
         key: PublicKey<'_>,
         now: i64,
     ) -> Result<Vec<&'t Token<'a>>> {
-        let expire = if diverted.is_empty() { self.expire } else { DIVERTED_EXPIRE };
+        let expire = if diverted.is_empty() { self.expire } else { self.div_expire() };
         self.check_alone(token, key, now, expire)?;
         self.check_caller(&token.claims, call)?;
         let links = self.chain(token, diverted)?;
@@ -63,7 +63,7 @@ impl Verifier {
         let check = |link: &Token<'_>, expire| {
             self.check_alone(link, key, now, expire).map_err(|e| of_diversion(link, &e))
         };
-        before.iter().try_for_each(|link| check(link, DIVERTED_EXPIRE))?;
+        before.iter().try_for_each(|link| check(link, self.div_expire()))?;
         check(last, self.expire)?;
         // RFC 8946 §4.2: the last one must be for where the call goes now.
         self.check_called(&last.claims, call, DestSource::Ruri).map_err(|e| {
@@ -72,7 +72,12 @@ impl Verifier {
         Ok(links)
     }
 
-    /// A token by itself: how old it is, and whether its certificate may be fetched.
+    /// How old a diverted call's tokens may be, in seconds, all but that of the last diversion.
+    fn div_expire(&self) -> i64 {
+        self.expire.max(self.shaken.div_expire.into())
+    }
+
+    /// A token by itself: how old it is, for how many parties, and whether its certificate may be fetched.
     pub(super) fn check_alone(
         &self,
         token: &Token<'_>,
@@ -80,7 +85,7 @@ impl Verifier {
         now: i64,
         expire: i64,
     ) -> Result<()> {
-        self.check_time(&token.claims, now, expire)?;
+        self.check_claims(&token.claims, now, expire)?;
         match key {
             PublicKey::Info => self.x5u.check(&token.x5u),
             PublicKey::Location(_) | PublicKey::Pem(_) => Ok(()),

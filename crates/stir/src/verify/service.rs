@@ -14,10 +14,6 @@ use crate::profile::{self, Profile};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// How old a diverted call's tokens may be, in seconds, all but that of the last diversion: a call
-/// may ring and be forwarded for long (RFC 8946 §4.2).
-pub(super) const DIVERTED_EXPIRE: i64 = 3 * 3600;
-
 /// What of a SIP request says who calls whom; values of header fields as they were received.
 #[derive(Clone, Debug, Default)]
 pub struct SipCall<'a> {
@@ -31,6 +27,9 @@ pub struct SipCall<'a> {
     pub to: &'a str,
     /// The Request-URI.
     pub request_uri: &'a str,
+    /// Call-ID: empty where the message has none, `None` where there is no message. Without one a
+    /// token that comes twice is not noticed.
+    pub call_id: Option<&'a str>,
 }
 
 /// One header field that is understood, read and found to be in order.
@@ -67,7 +66,7 @@ impl Verifier {
                 return diversion.clone();
             }
             let mut report = token.report();
-            match links.and_then(|links| self.judge_call(token, &links, key, &mut report)) {
+            match links.and_then(|links| self.judge_call(token, &links, call, key, &mut report)) {
                 Ok(()) => {
                     self.enrich(&mut report, &tokens, key);
                     return report;
@@ -104,6 +103,7 @@ impl Verifier {
         &self,
         token: &Token<'_>,
         links: &[&Token<'_>],
+        call: &SipCall<'_>,
         key: PublicKey<'_>,
         report: &mut Report,
     ) -> Result<()> {
@@ -112,7 +112,7 @@ impl Verifier {
             self.judge_token(link, key).map_err(|e| of_diversion(link, &e))?;
             report.div.extend(link.claims.div.clone());
         }
-        Ok(())
+        self.check_replay(links.last().copied().unwrap_or(token), call)
     }
 
     /// Whose a token is, and whether it is genuine.
@@ -126,9 +126,20 @@ impl Verifier {
         Ok(credential)
     }
 
+    /// How old a token is, and for how many parties.
+    pub(super) fn check_claims(&self, claims: &Claims, now: i64, expire: i64) -> Result<()> {
+        self.check_time(claims, now, expire)?;
+        let (count, most) = (claims.dest.len(), self.shaken.max_dest);
+        if count > most {
+            let why = format!("dest holds {count} parties: more than {most} (max_dest)");
+            return Err(Error::new(Code::PayloadParse, why));
+        }
+        Ok(())
+    }
+
     /// How old a token is; it may say itself from when to when it counts, too (RFC 7519 §4.1.4,
     /// §4.1.5).
-    pub(super) fn check_time(&self, claims: &Claims, now: i64, expire: i64) -> Result<()> {
+    fn check_time(&self, claims: &Claims, now: i64, expire: i64) -> Result<()> {
         self.check_freshness(claims.iat, now, expire)?;
         let seconds = |name: &str| claims.all.get(name).and_then(Value::as_f64);
         let wrong = |why: String| Err(Error::new(Code::PayloadIat, why));
@@ -220,12 +231,7 @@ pub(super) fn read(value: &str) -> Option<Read<'_>> {
     };
     let header = JoseHeader::parse(identity.header);
     let named = identity.params.as_ref().and_then(|params| params.ppt);
-    let ppt = match (named, &header) {
-        (Some(name), _) => Ppt::named(name)?,
-        (None, Ok(header)) if !header.ppt.is_empty() => Ppt::named(&header.ppt)?,
-        // Without any name at all it is a token that lost it, not one of another kind.
-        (None, _) => Ppt::Shaken,
-    };
+    let ppt = kind(named, header.as_ref().map_or("", |header| &header.ppt))?;
     let params = identity.params.clone().unwrap_or_default();
     let info = params.info().map(str::to_owned);
     let x5u = info.clone().unwrap_or_default();
@@ -240,6 +246,15 @@ pub(super) fn read(value: &str) -> Option<Read<'_>> {
         }
         let header = header?;
         header.check_as(ppt)?;
+        if let Some(named) = named.filter(|named| *named != ppt.name()) {
+            return Err(Error::new(
+                Code::HeaderPpt,
+                format!(
+                    "ppt of the Identity header is {named:?}, in the JOSE header {:?}",
+                    header.ppt
+                ),
+            ));
+        }
         if header.x5u != info {
             return Err(Error::new(
                 Code::HeaderX5u,
@@ -256,6 +271,18 @@ pub(super) fn read(value: &str) -> Option<Read<'_>> {
     })
 }
 
+/// Of which extension a token is, by the header field's parameter and by its JOSE header; `None` for
+/// one that nobody here knows. The two must agree, so neither hides a diversion, nor what the other
+/// one knows.
+fn kind(parameter: Option<&str>, jose: &str) -> Option<Ppt> {
+    let known = [Some(jose), parameter].into_iter().flatten().filter_map(Ppt::named);
+    match known.clone().find(|ppt| *ppt == Ppt::Div).or_else(|| known.clone().next()) {
+        // Without any name at all it is a token that lost it, not one of another kind.
+        None if parameter.is_none() && jose.is_empty() => Some(Ppt::Shaken),
+        known => known,
+    }
+}
+
 /// A report on a header field, as far as it was read.
 fn report(
     identity: &Identity<'_>,
@@ -268,6 +295,11 @@ fn report(
 }
 
 impl Token<'_> {
+    /// What its signature is over.
+    pub(super) fn signed(&self) -> &str {
+        self.identity.signed
+    }
+
     /// Whether it says more of this caller than the number.
     pub(super) fn tells_more_of(&self, orig: &str) -> bool {
         tells_more(self.ppt.name()) && self.claims.orig == orig

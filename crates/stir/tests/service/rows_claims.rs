@@ -114,6 +114,11 @@ fn kinds() -> Vec<Row> {
             w.claims(r#""12155551213""#, &all);
         })
         .says("more than 64"),
+        bad(World::plain, "dest of more than max_dest", CLAIMS, |w| {
+            let all = vec!["\"12155551213\""; 9].join(",");
+            w.claims(r#""12155551213""#, &all);
+        })
+        .says("more than 8 (max_dest)"),
         claims("dest tn of numbers", r#"["12155551213"]"#, "[12155551213]"),
         claims("dest tn with a word beside", r#"["12155551213"]"#, r#"["12155551213","bob"]"#),
         claims(

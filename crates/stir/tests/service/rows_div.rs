@@ -42,9 +42,9 @@ fn to_changed() -> World {
     world
 }
 
-fn three_hours_old() -> World {
+fn ten_minutes_old() -> World {
     let mut world = diverted(1);
-    edit(&mut world.tokens[0].payload, "1800000000", "1799989200");
+    edit(&mut world.tokens[0].payload, "1800000000", "1799999400");
     world
 }
 
@@ -167,6 +167,22 @@ fn claims() -> Vec<Row> {
         jose("div jose typ", JOSE_TYP, "passport", "JWT"),
         jose("div jose alg", JOSE_ALG, "ES256", "none"),
         jose("div jose ppt shaken", JOSE_PPT, "\"div\"", "\"shaken\""),
+        bad(by_request_uri, "an unknown ppt does not hide a diversion", JOSE_PPT, |w| {
+            edit(&mut w.tokens[1].params, "ppt=div", "ppt=msec");
+        }),
+        bad(diverted_once, "ppt rcd does not hide a diversion, called by To", JOSE_PPT, |w| {
+            edit(&mut w.tokens[1].params, "ppt=div", "ppt=rcd");
+        })
+        .says("ppt of the Identity header is \"rcd\""),
+        bad(diverted_once, "dest of a diversion has more than max_dest", CLAIMS, |w| {
+            w.config.shaken.max_dest = 1;
+            edit(
+                &mut w.tokens[1].payload,
+                "[\"12155551214\"]",
+                "[\"12155551214\",\"12155551299\"]",
+            );
+        })
+        .says("max_dest"),
         jose("div jose x5u", JOSE_X5U, "1.pem", "0.pem"),
     ]
 }
@@ -213,24 +229,28 @@ fn signers() -> Vec<Row> {
 
 fn ages() -> Vec<Row> {
     let first = |name, iat: &'static str| {
-        bad(three_hours_old, name, IAT, move |w| {
-            edit(&mut w.tokens[0].payload, "1799989200", iat);
+        bad(ten_minutes_old, name, IAT, move |w| {
+            edit(&mut w.tokens[0].payload, "1799999400", iat);
         })
     };
     vec![
-        first("diverted call a second older than three hours", "1799989199"),
+        first("diverted call a second older than ten minutes", "1799999399"),
         first("diverted call a day old", "1799913600"),
         first("diverted call from the future", "1800000061"),
-        div(three_hours_old, "last div older than a minute", IAT, "1800000000", "1799999939"),
-        div(three_hours_old, "div from the future", IAT, "1800000000", "1800000061"),
+        bad(ten_minutes_old, "diverted call older than div_expire", IAT, |w| {
+            w.config.shaken.div_expire = 599;
+        })
+        .says("600 s old"),
+        div(ten_minutes_old, "last div older than a minute", IAT, "1800000000", "1799999939"),
+        div(ten_minutes_old, "div from the future", IAT, "1800000000", "1800000061"),
         div(
-            three_hours_old,
+            ten_minutes_old,
             "an old call with another caller's div",
             IAT,
             "12155551212",
             "12155551219",
         ),
-        bad(three_hours_old, "an old call without its div", IAT, |w| {
+        bad(ten_minutes_old, "an old call without its div", IAT, |w| {
             w.tokens.remove(1);
         }),
     ]

@@ -154,6 +154,10 @@ fn parties() -> Vec<Row> {
                 "[\"12155550000\",\"12155551213\"],\"uri\":[\"sip:a@b\"]",
             );
         }),
+        plain("dest of as many as max_dest", |w| {
+            let all = ["\"12155551213\""; 8].join(",");
+            w.claims(r#""12155551213""#, &all);
+        }),
         plain("called and dest are a URI", |w| {
             w.claims(r#"{"tn":["12155551213"]}"#, r#"{"uri":["sip:bob@example.com"]}"#);
             w.request_uri = "sip:bob@example.com:5060;transport=tls".into();
@@ -211,13 +215,23 @@ fn diversions() -> Vec<Row> {
         good(diverted_thrice, "diverted thrice", |_| ()).div(three),
         good(diverted_thrice, "diversions in reverse order", |w| w.tokens.reverse()).div(three),
         good(diverted_thrice, "diversions in any order", |w| w.tokens.swap(1, 3)).div(three),
-        good(diverted_once, "diverted three hours after signing", |w| {
+        good(diverted_once, "diverted ten minutes after signing", |w| {
+            super::world::edit(&mut w.tokens[0].payload, "1800000000", "1799999400");
+        })
+        .div(one),
+        good(diverted_once, "diverted three hours after signing where div_expire says so", |w| {
+            w.config.shaken.div_expire = 3 * 3600;
             super::world::edit(&mut w.tokens[0].payload, "1800000000", "1799989200");
+        })
+        .div(one),
+        good(diverted_once, "div_expire is never less than expire", |w| {
+            w.config.shaken.div_expire = 0;
+            super::world::edit(&mut w.tokens[0].payload, "1800000000", "1799999940");
         })
         .div(one),
         good(diverted_twice, "only the last diversion is fresh", |w| {
             for token in &mut w.tokens[..2] {
-                super::world::edit(&mut token.payload, "1800000000", "1799989200");
+                super::world::edit(&mut token.payload, "1800000000", "1799999400");
             }
         })
         .div(&three[..2]),

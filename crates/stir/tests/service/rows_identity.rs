@@ -115,7 +115,8 @@ fn parameters() -> Vec<Row> {
         params("alg ES384", PARAM_ALG, "ES256", "ES384"),
         params("alg none", PARAM_ALG, "ES256", "none"),
         params("alg empty", PARAM_ALG, "ES256", ""),
-        params("ppt of another extension", NO_SHAKEN, "shaken", "msec"),
+        params("ppt of another extension", JOSE_PPT, "shaken", "msec")
+            .says("ppt of the Identity header is \"msec\""),
         params("ppt div on a shaken token", JOSE_PPT, "shaken", "div"),
         params("info not x5u", JOSE_X5U, "0.pem", "1.pem"),
         params("info and x5u in another case", JOSE_X5U, "certs.example", "CERTS.example"),

@@ -256,6 +256,36 @@ impl World {
     }
 
     pub fn run(&self, name: &str) -> Outcome {
+        let (folder, config) = self.set_up(name);
+        let identities = self.identities();
+        let call = self.call(&identities);
+        let (server, fetched) = self.server();
+        let verifier = Verifier::with(&config, Arc::new(At), Box::new(server));
+        let before = verifier.missing(&call);
+        let report = verifier.check_call(&call, PublicKey::Info);
+        let missing = [before, verifier.missing(&call)];
+        fs::remove_dir_all(&folder).unwrap();
+        let fetched = fetched.lock().unwrap().clone();
+        Outcome { report, fetched, missing }
+    }
+
+    /// What comes of the call, and then of it again in one process, each time changed.
+    pub fn again(&self, name: &str, changes: &[fn(&mut SipCall<'_>)]) -> Vec<Report> {
+        let (folder, config) = self.set_up(name);
+        let identities = self.identities();
+        let verifier = Verifier::with(&config, Arc::new(At), Box::new(self.server().0));
+        let reports = changes.iter().map(|change| {
+            let mut call = self.call(&identities);
+            change(&mut call);
+            verifier.check_call(&call, PublicKey::Info)
+        });
+        let reports = reports.collect();
+        fs::remove_dir_all(&folder).unwrap();
+        reports
+    }
+
+    /// A folder of its own, and the settings that name the files in it.
+    fn set_up(&self, name: &str) -> (PathBuf, Config) {
         let name: String =
             name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("service").join(name);
@@ -270,25 +300,25 @@ impl World {
             fs::write(&config.crl, (self.crl_text)(ders)).unwrap();
         }
         config.check_values().unwrap();
+        (folder, config)
+    }
 
+    fn identities(&self) -> Vec<String> {
         let mut identities: Vec<String> =
             self.tokens.iter().map(|token| token.field(&self.signers[token.signer].key)).collect();
         (self.fields)(&mut identities);
-        let call = SipCall {
+        identities
+    }
+
+    fn call<'a>(&'a self, identities: &'a [String]) -> SipCall<'a> {
+        SipCall {
             identities: identities.iter().map(String::as_str).collect(),
             asserted: self.asserted.iter().map(String::as_str).collect(),
             from: &self.from,
             to: &self.to,
             request_uri: &self.request_uri,
-        };
-        let (server, fetched) = self.server();
-        let verifier = Verifier::with(&config, Arc::new(At), Box::new(server));
-        let before = verifier.missing(&call);
-        let report = verifier.check_call(&call, PublicKey::Info);
-        let missing = [before, verifier.missing(&call)];
-        fs::remove_dir_all(&folder).unwrap();
-        let fetched = fetched.lock().unwrap().clone();
-        Outcome { report, fetched, missing }
+            call_id: Some("1@example.com"),
+        }
     }
 
     fn sign_crl(&self, crl: &Crl) -> Vec<u8> {
