@@ -41,6 +41,18 @@ impl<'a> Identity<'a> {
     /// [`Code::IdentityEmpty`] if there is nothing, [`Code::IdentityParse`] if it has another
     /// form, [`Code::IdentityInfo`] for an `info` that is not closed or has control characters.
     pub fn parse(value: &'a str) -> Result<Self> {
+        Self::parse_one(value).map_err(|error| {
+            if error.code() == Code::IdentityParse && is_joined(value) {
+                parse_error(
+                    "the Identity header has two values with a comma between: it takes one (RFC 8224 §4), send each in a header field of its own",
+                )
+            } else {
+                error
+            }
+        })
+    }
+
+    fn parse_one(value: &'a str) -> Result<Self> {
         if value.len() > MAX_LEN {
             return Err(parse_error(format!(
                 "the Identity header has {} octets: more than {MAX_LEN} are not looked at",
@@ -125,6 +137,23 @@ impl<'a> Params<'a> {
         }
     }
 
+    /// `ppt`, where it can be the name of an extension: a token (RFC 3261 §25.1).
+    ///
+    /// # Errors
+    /// [`Code::IdentityParse`].
+    pub fn ppt(&self) -> Result<Option<&'a str>> {
+        let is_token = |text: &str| {
+            let other = |c: u8| b"-.!%*_+`'~".contains(&c);
+            !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || other(c))
+        };
+        match self.ppt {
+            Some(ppt) if !is_token(ppt) => Err(parse_error(format!(
+                "ppt of the Identity header is {ppt:?}, which can't be the name of an extension: write ppt=shaken"
+            ))),
+            ppt => Ok(ppt),
+        }
+    }
+
     /// `info`, which must be there.
     ///
     /// # Errors
@@ -187,6 +216,11 @@ fn after_semicolon(text: &str) -> Result<&str> {
     }
 }
 
+/// Whether a second token follows a comma: JOSE headers begin with `{"`.
+fn is_joined(value: &str) -> bool {
+    value.split(',').skip(1).any(|part| part.trim_start_matches(is_sws).starts_with("eyJ"))
+}
+
 /// White space that a header field may be folded at (RFC 3261 SWS).
 fn is_sws(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
@@ -240,6 +274,15 @@ mod tests {
             ("a.b.c;alg=ES256;ALG=ES256;info=<y>", Code::IdentityParse),
         ] {
             assert_eq!(Identity::parse(value).unwrap_err().code(), code, "{value:?}");
+        }
+        for value in ["a.b.c, eyJ.b.c;info=<x>", "a.b.c;info=<x>,eyJ.b.c;info=<x>"] {
+            let error = Identity::parse(value).unwrap_err();
+            assert!(error.message().contains("takes one"), "{value}: {error}");
+        }
+        for value in ["", "\"\"", "\\\"shaken\\\"", "shaken\"", "shaken,", "\" shaken \"", "é"] {
+            let field = format!("a.b.c;info=<x>;ppt={value}");
+            let error = Identity::parse(&field).unwrap().params.unwrap().ppt().unwrap_err();
+            assert_eq!(error.code(), Code::IdentityParse, "{value}");
         }
         assert_eq!(
             Identity::parse(&"a".repeat(MAX_LEN + 1)).unwrap_err().code(),

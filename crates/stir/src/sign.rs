@@ -19,6 +19,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use keypair::KeyFiles;
 use lru::LruCache;
 use parties::{Dest, Party, quoted};
+use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
@@ -105,7 +106,7 @@ impl Signer {
         // beyond what the parts do themselves.
         let attest = call.attest;
         let payload = format!(
-            r#"{{"attest":"{attest}","dest":{dest},"iat":{iat},"orig":{orig},"origid":"{origid}"{rcd}}}"#
+            r#"{{"attest":"{attest}","dest":{dest},"iat":{iat},"orig":{orig},"origid":{origid}{rcd}}}"#
         );
         header_field(Ppt::Shaken, x5u, &payload, &key)
     }
@@ -213,19 +214,18 @@ fn rcd(name: Option<&str>) -> Result<String> {
     Ok(format!(r#","rcd":{{"nam":{}}}"#, quoted(name)))
 }
 
-fn origid(origid: &str) -> Result<String> {
+/// A JSON string. A Call-ID, which scripts take for it, may hold quotes (RFC 3261 §25.1).
+fn origid(origid: &str) -> Result<Value> {
     if origid.is_empty() {
-        return Ok(Uuid::new_v4().to_string());
+        return Ok(quoted(&Uuid::new_v4().to_string()));
     }
-    if origid.len() > MAX_ORIGID_LEN
-        || origid.chars().any(|c| !c.is_ascii_graphic() || matches!(c, '"' | '\\'))
-    {
+    if origid.len() > MAX_ORIGID_LEN || origid.chars().any(|c| !c.is_ascii_graphic()) {
         return Err(Error::new(
             Code::PayloadParse,
             format!(
-                "origid must be up to {MAX_ORIGID_LEN} visible ASCII characters without quotes, mostly a UUID; leave it empty for a new one"
+                "origid {origid:?} must be up to {MAX_ORIGID_LEN} visible ASCII characters, mostly a UUID; leave it empty for a new one"
             ),
         ));
     }
-    Ok(origid.to_owned())
+    Ok(quoted(origid))
 }

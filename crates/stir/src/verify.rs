@@ -145,7 +145,7 @@ impl Verifier {
     ) -> Report {
         let mut judged: Option<Report> = None;
         let mut unsupported: Option<Report> = None;
-        for value in identities.into_iter().take(MAX_IDENTITIES) {
+        for value in distinct(identities, MAX_IDENTITIES) {
             let report = self.check_one(value, key, options);
             match &report.result {
                 Ok(()) => return report,
@@ -299,6 +299,21 @@ impl Verifier {
             Ok(())
         }
     }
+}
+
+/// The first header fields, as many as these. A field that is repeated octet for octet, as middleboxes
+/// do, counts once.
+fn distinct<'a>(values: impl IntoIterator<Item = &'a str>, limit: usize) -> Vec<&'a str> {
+    let mut found: Vec<&str> = Vec::new();
+    for value in values {
+        if found.len() == limit {
+            break;
+        }
+        if !found.contains(&value) {
+            found.push(value);
+        }
+    }
+    found
 }
 
 fn decode_signature(part: &str) -> Result<[u8; SIGNATURE_LEN]> {

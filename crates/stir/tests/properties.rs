@@ -313,7 +313,7 @@ proptest! {
     #[test]
     fn what_is_signed_verifies(
         orig in number(), dest in number(), attest in prop::sample::select(vec!["A", "B", "C"]),
-        origid in "[!#-\\[\\]-~]{0,256}", x5u in "https?://[a-z0-9.]{1,20}(/[!#-;=?-\\[\\]-~]{0,40})?",
+        origid in "[!-~]{0,256}", x5u in "https?://[a-z0-9.]{1,20}(/[!#-;=?-\\[\\]-~]{0,40})?",
     ) {
         let call = Call { orig: &orig, dest: &dest, attest, origid: &origid, x5u: &x5u, ..Call::default() };
         let identity = WORLD.sign(&call);
@@ -330,10 +330,11 @@ proptest! {
 /// What may change in a header field that is signed, one octet at a time, and it still verifies as
 /// the same claims:
 /// - the case of a letter of `info`: names have none (RFC 3261 §7.3.1);
+/// - the case of a letter of the values of `alg` and `ppt`, likewise;
 /// - any octet of `alg=` and `ppt=`: what is left is a parameter that nobody knows, and both are
 ///   optional (RFC 8224 §4.1), for the token says the same and is signed.
 ///
-/// Nothing of the token, of the URL and its brackets, of the values, or of what parts them.
+/// Nothing of the token, of the URL and its brackets, or of what parts them.
 #[test]
 fn a_changed_octet_never_verifies_as_something_else() {
     let call = Call {
@@ -350,6 +351,7 @@ fn a_changed_octet_never_verifies_as_something_else() {
     let token = good.find(';').unwrap();
     let at = |text: &str| good.find(text).unwrap()..good.find(text).unwrap() + text.len();
     let (info, alg, ppt) = (at("info"), at("alg="), at("ppt="));
+    let caseless = [info, at("ES256"), at("shaken")];
     for place in 0..good.len() {
         let old = good.as_bytes()[place];
         // All octets behind the token; in it, where each costs a signature, one bit or a mark.
@@ -358,7 +360,8 @@ fn a_changed_octet_never_verifies_as_something_else() {
             let mut changed = good.clone().into_bytes();
             changed[place] = new;
             let changed = String::from_utf8(changed).unwrap();
-            let free = (info.contains(&place) && new.eq_ignore_ascii_case(&old))
+            let free = (caseless.iter().any(|part| part.contains(&place))
+                && new.eq_ignore_ascii_case(&old))
                 || alg.contains(&place)
                 || ppt.contains(&place);
             for report in [WORLD.check(&changed), WORLD.check_call(&changed)] {

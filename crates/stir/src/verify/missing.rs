@@ -1,6 +1,6 @@
 //! Which certificates a check would have to wait for.
 
-use super::{CheckOptions, MAX_IDENTITIES, PublicKey, SipCall, Verifier};
+use super::{CheckOptions, MAX_IDENTITIES, PublicKey, SipCall, Verifier, distinct};
 use crate::fetch::is_url;
 use crate::identity::Identity;
 use crate::passport::{Claims, JoseHeader};
@@ -55,7 +55,7 @@ impl Verifier {
 
     /// Policy compat: each header field is judged by itself.
     fn urls_of_fields(&self, call: &SipCall<'_>, now: i64) -> Vec<String> {
-        let url = |value: &&str| {
+        let url = |value: &str| {
             let identity = Identity::parse(value).ok()?;
             let info = identity.params.as_ref()?.info?;
             self.x5u.check(info).ok()?;
@@ -64,7 +64,8 @@ impl Verifier {
             self.check_text(&identity, header, &claims, CheckOptions::default(), now).ok()?;
             Some(info.to_owned())
         };
-        call.identities.iter().take(MAX_IDENTITIES).filter_map(url).collect()
+        let fields = distinct(call.identities.iter().copied(), MAX_IDENTITIES);
+        fields.into_iter().filter_map(url).collect()
     }
 
     /// Policy shaken: the call's own tokens, their diversions, and what tells more of the caller.

@@ -2,7 +2,7 @@
 //! them costs a download or a signature: a stranger can write ten into one message.
 
 use super::service::{Token, read, tells_more};
-use super::{PublicKey, Report, SipCall, Verifier};
+use super::{PublicKey, Report, SipCall, Verifier, distinct};
 use crate::error::{Code, Error, Result};
 use crate::passport::Ppt;
 use crate::policy::DestSource;
@@ -14,7 +14,7 @@ impl Verifier {
     /// The header fields that count: those that could be read, and reports on those that could not.
     pub(super) fn read_all<'a>(&self, call: &SipCall<'a>) -> (Vec<Token<'a>>, Vec<Report>) {
         let (mut tokens, mut unread) = (Vec::new(), Vec::new());
-        for value in call.identities.iter().take(self.shaken.max_identity) {
+        for value in distinct(call.identities.iter().copied(), self.shaken.max_identity) {
             match read(value) {
                 None => {}
                 Some(Ok(token)) => tokens.push(token),

@@ -141,13 +141,22 @@ impl Verifier {
     /// §4.1.5).
     fn check_time(&self, claims: &Claims, now: i64, expire: i64) -> Result<()> {
         self.check_freshness(claims.iat, now, expire)?;
-        let seconds = |name: &str| claims.all.get(name).and_then(Value::as_f64);
+        let seconds = |name: &str| match claims.all.get(name) {
+            None => Ok(None),
+            Some(value) => match value.as_f64() {
+                None => Err(Error::new(
+                    Code::PayloadParse,
+                    format!("{name} is {value}, not a number of seconds (RFC 7519 §2)"),
+                )),
+                number => Ok(number),
+            },
+        };
         let wrong = |why: String| Err(Error::new(Code::PayloadIat, why));
         let now = now as f64;
-        if let Some(exp) = seconds("exp").filter(|exp| *exp <= now) {
+        if let Some(exp) = seconds("exp")?.filter(|exp| *exp <= now) {
             return wrong(format!("exp {exp} is over"));
         }
-        if let Some(nbf) = seconds("nbf").filter(|nbf| *nbf > now + self.clock_skew as f64) {
+        if let Some(nbf) = seconds("nbf")?.filter(|nbf| *nbf > now + self.clock_skew as f64) {
             return wrong(format!("nbf {nbf} is still to come"));
         }
         Ok(())
@@ -230,15 +239,20 @@ pub(super) fn read(value: &str) -> Option<Read<'_>> {
         Err(error) => return Some(Err(Box::new(Report::failed(error)))),
     };
     let header = JoseHeader::parse(identity.header);
-    let named = identity.params.as_ref().and_then(|params| params.ppt);
-    let ppt = kind(named, header.as_ref().map_or("", |header| &header.ppt))?;
     let params = identity.params.clone().unwrap_or_default();
+    let named = params.ppt();
+    // One that can't be a name hides nothing either, and is not one that nobody here knows.
+    let parameter = named.as_ref().ok().copied().flatten();
+    let ppt = kind(parameter, header.as_ref().map_or("", |header| &header.ppt))
+        .or(named.is_err().then_some(Ppt::Shaken))?;
     let info = params.info().map(str::to_owned);
     let x5u = info.clone().unwrap_or_default();
     let claims = Claims::parse_as(ppt, identity.payload);
     let checked = || {
+        let named = named?;
         let info = info?;
-        if let Some(alg) = params.alg.filter(|alg| *alg != ALG) {
+        // RFC 3261 §7.3.1: the values of parameters have no case; members of the JOSE header have.
+        if let Some(alg) = params.alg.filter(|alg| !alg.eq_ignore_ascii_case(ALG)) {
             return Err(Error::new(
                 Code::IdentityAlg,
                 format!("alg of the Identity header is {alg:?}, not ES256"),
@@ -246,7 +260,7 @@ pub(super) fn read(value: &str) -> Option<Read<'_>> {
         }
         let header = header?;
         header.check_as(ppt)?;
-        if let Some(named) = named.filter(|named| *named != ppt.name()) {
+        if let Some(named) = named.filter(|named| !named.eq_ignore_ascii_case(ppt.name())) {
             return Err(Error::new(
                 Code::HeaderPpt,
                 format!(
@@ -275,7 +289,8 @@ pub(super) fn read(value: &str) -> Option<Read<'_>> {
 /// one that nobody here knows. The two must agree, so neither hides a diversion, nor what the other
 /// one knows.
 fn kind(parameter: Option<&str>, jose: &str) -> Option<Ppt> {
-    let known = [Some(jose), parameter].into_iter().flatten().filter_map(Ppt::named);
+    let parameter = parameter.map(str::to_ascii_lowercase);
+    let known = [Some(jose), parameter.as_deref()].into_iter().flatten().filter_map(Ppt::named);
     match known.clone().find(|ppt| *ppt == Ppt::Div).or_else(|| known.clone().next()) {
         // Without any name at all it is a token that lost it, not one of another kind.
         None if parameter.is_none() && jose.is_empty() => Some(Ppt::Shaken),
@@ -362,8 +377,11 @@ mod tests {
 
     #[test]
     fn an_empty_ppt_is_not_a_missing_one() {
-        assert!(read("a.b.c;info=<x>;ppt=").is_none());
-        assert!(read("a.b.c;info=<x>;ppt=\"\"").is_none());
+        assert!(read("a.b.c;info=<x>;ppt=msec").is_none());
+        for value in ["a.b.c;info=<x>;ppt=", "a.b.c;info=<x>;ppt=\"\""] {
+            let Some(Err(report)) = read(value) else { panic!("{value}") };
+            assert_eq!(report.code(), Code::IdentityParse.value(), "{value}");
+        }
         for value in ["a.b.c;info=<x>", "a.b.c;info=<x>;ppt=shaken"] {
             let Some(Err(report)) = read(value) else { panic!("{value}") };
             assert_eq!(report.ppt, "shaken", "{value}");

@@ -99,6 +99,11 @@ fn links() -> Vec<Row> {
             w.tokens.push(Token::div("12155551213", "12155551214"));
         })
         .says("two div"),
+        bad(diverted_once, "a diversion twice, not octet for octet", DIV, |w| {
+            let repeated = |fields: &mut Vec<String>| fields.push(format!("{};x", fields[1]));
+            w.fields = Box::new(repeated);
+        })
+        .says("two div"),
         bad(diverted_once, "diversions two ways", DIV, |w| {
             w.tokens.push(Token::div("12155551213", "12155551219"));
         })
@@ -150,6 +155,7 @@ fn claims() -> Vec<Row> {
         claims("div claim a string", "{\"tn\":\"12155551213\"}", "\"12155551213\""),
         claims("div claim empty", "{\"tn\":\"12155551213\"}", "{}"),
         claims("div claim no number", "{\"tn\":\"12155551213\"}", "{\"tn\":\"bob\"}"),
+        claims("div with opt", "\"orig\"", "\"opt\":\"e30.e30.AA\",\"orig\"").says("div-o"),
         claims("div without orig", ",\"orig\":{\"tn\":\"12155551212\"}", ""),
         claims("div without dest", "\"dest\":{\"tn\":[\"12155551214\"]},", ""),
         claims("div without iat", "\"iat\":1800000000,", ""),

@@ -41,6 +41,10 @@ fn headers() -> Vec<Row> {
             "names in another case",
             ";INFO=<https://certs.example.com/0.pem>;Alg=ES256;pPt=shaken",
         ),
+        params(
+            "values of alg and ppt in another case",
+            ";info=<https://certs.example.com/0.pem>;alg=es256;ppt=SHAKEN",
+        ),
         params("neither alg nor ppt", ";info=<https://certs.example.com/0.pem>"),
         params("info without brackets", ";info=https://certs.example.com/0.pem;alg=ES256"),
         params(
@@ -55,6 +59,8 @@ fn headers() -> Vec<Row> {
         plain("a claim that nobody knows", |w| w.claims("{\"attest\"", "{\"x\":{},\"attest\"")),
         plain("iat 60 s old", |w| w.claims("1800000000", "1799999940")),
         plain("iat 60 s ahead", |w| w.claims("1800000000", "1800000060")),
+        plain("iat with a fraction", |w| w.claims("1800000000", "1799999940.9")),
+        plain("iat with an exponent", |w| w.claims("1800000000", "18e8")),
         plain("attest C", |w| w.claims("\"A\"", "\"C\"")),
         plain("an unsupported ppt beside", |w| {
             w.tokens.insert(0, Token::new("msec", 0, "{}".into()));
@@ -235,6 +241,14 @@ fn diversions() -> Vec<Row> {
             }
         })
         .div(&three[..2]),
+        good(diverted_once, "a diversion repeated octet for octet", |w| {
+            w.fields = Box::new(|fields| fields.push(fields[1].clone()));
+        })
+        .div(one),
+        good(diverted_once, "all header fields repeated twelve times", |w| {
+            w.fields = Box::new(|fields| *fields = fields.repeat(12));
+        })
+        .div(one),
         good(diverted_once, "To was changed as well", |w| {
             w.to = "<sip:+12155551214@example.com>".into();
         })

@@ -94,7 +94,7 @@ fn syntax() -> Vec<Row> {
         field("something behind a quoted ppt", SYNTAX, |f| {
             f.replace("ppt=shaken", "ppt=\"shaken\"x")
         }),
-        field("two headers in one field", SYNTAX, |f| format!("{f}, {f}")),
+        field("two headers in one field", SYNTAX, |f| format!("{f}, {f}")).says("takes one"),
         field("token in quotes", JOSE, |f| format!("\"{}", f.replacen(';', "\";", 1))),
     ]
 }
@@ -110,6 +110,11 @@ fn parameters() -> Vec<Row> {
         params("alg twice", SYNTAX, ";alg", ";alg=ES256;alg"),
         params("ppt twice", SYNTAX, ";ppt", ";ppt=shaken;ppt"),
         params("ppt twice in another case", SYNTAX, ";ppt", ";PPT=shaken;ppt"),
+        params("ppt with backslashes", SYNTAX, "ppt=shaken", "ppt=\\\"shaken\\\"").says("shaken"),
+        params("ppt with a quote behind", SYNTAX, "ppt=shaken", "ppt=shaken\"").says("shaken"),
+        params("ppt with a comma behind", SYNTAX, "ppt=shaken", "ppt=shaken,").says("\"shaken,\""),
+        params("ppt with spaces in quotes", SYNTAX, "ppt=shaken", "ppt=\" shaken \""),
+        params("ppt empty", SYNTAX, "ppt=shaken", "ppt="),
         params("ppt quote not closed", SYNTAX, "ppt=shaken", "ppt=\"shaken"),
         params("alg RS256", PARAM_ALG, "ES256", "RS256"),
         params("alg ES384", PARAM_ALG, "ES256", "ES384"),
