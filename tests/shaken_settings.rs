@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Cfg, Kamailio, Lab, Module, Reply, Request, Site};
+use support::{Cfg, Kamailio, Lab, Module, Reply, Request, Site, UdpCall};
 
 /// An Identity header of another carrier's, made this many seconds ago.
 fn identity(site: &Site, ago: i64) -> String {
@@ -205,7 +205,7 @@ fn a_token_of_another_call_is_noticed() {
         let kamailio = Kamailio::start(&cfg);
         let token = identity(&site, 0);
         let request = Request::invite().header("Identity", token);
-        let [first, second] = [(); 2].map(|()| kamailio.call(request.clone()));
+        let [first, second] = [(); 2].map(|()| UdpCall::new(kamailio.port, request.clone()));
         // Sent again, and then in a call of its own.
         let found = [&first, &first, &second].map(|call| {
             call.send("INVITE");

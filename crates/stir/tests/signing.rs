@@ -65,12 +65,13 @@ impl World {
         let leaf = Spec::leaf("CN=Root").issue(&leaf_key, &root_key);
         let anchors = folder(name).join("roots.pem");
         fs::write(&anchors, pki::certificates(&[root])).unwrap();
-        let config = Config {
+        let mut config = Config {
             policy: Policy::Shaken,
             trust_anchors: anchors,
             numbering,
             ..Config::default()
         };
+        config.shaken.max_dest = stir::MAX_DEST;
         config.validate().unwrap();
         let clock = Arc::new(At(NOW.into()));
         let fetcher = Box::new(HttpFetcher::new(&config));

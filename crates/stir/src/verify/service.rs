@@ -11,7 +11,6 @@ use crate::outcome::Step;
 use crate::passport::{ALG, Claims, JoseHeader, Ppt};
 use crate::policy::Policy;
 use crate::profile::{self, Profile};
-use serde_json::Value;
 use std::sync::Arc;
 
 /// What of a SIP request says who calls whom; values of header fields as they were received.
