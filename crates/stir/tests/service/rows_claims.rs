@@ -117,7 +117,7 @@ fn kinds() -> Vec<Row> {
         })
         .says("more than 64"),
         bad(World::plain, "dest of more than max_dest", CLAIMS, |w| {
-            let all = vec!["\"12155551213\""; 9].join(",");
+            let all = ["\"12155551213\""; 9].join(",");
             w.claims(r#""12155551213""#, &all);
         })
         .says("more than 8 (max_dest)"),
