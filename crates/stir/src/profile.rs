@@ -5,6 +5,7 @@
 use crate::authority::{TN_AUTH_LIST, TnAuthList};
 use crate::cert::{COMMON_NAME, COUNTRY, Certificate, ORGANIZATION};
 use crate::error::{Code, Error, Result};
+use crate::trust::signature_oid;
 use der::Decode;
 use der::asn1::ObjectIdentifier;
 use std::fmt;
@@ -45,8 +46,8 @@ const CERTIFICATE_POLICIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5
 const SUBJECT_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.14");
 const AUTHORITY_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
-/// ecdsa-with-SHA256 (RFC 5758 §3.2), as an AlgorithmIdentifier's content.
-const ECDSA_WITH_SHA256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+/// RFC 5758 §3.2.
+const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 /// The SHAKEN certificate policy of ATIS-1000080; its last arc is the policy's version.
 const SHAKEN_POLICY: &str = "2.16.840.1.114569.1.1.";
 
@@ -100,7 +101,7 @@ pub fn check(certificate: &Certificate) -> Vec<Finding> {
     rule("key", certificate.public_key_sec1().map(drop).map_err(|e| e.message().to_owned()));
     rule(
         "signature",
-        expect(certificate.signature_algorithm() == ECDSA_WITH_SHA256, || {
+        expect(signature_oid(certificate.signature_algorithm()) == Ok(ECDSA_WITH_SHA256), || {
             "it is not ECDSA with SHA-256".into()
         }),
     );

@@ -7,6 +7,7 @@ mod signature;
 mod watched;
 
 pub use path::{MAX_PATH_LEN, MAX_SIGNATURES};
+pub use signature::signature_oid;
 
 use crate::authority::TnAuthList;
 use crate::cert::{self, Certificate, Chain};

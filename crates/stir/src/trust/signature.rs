@@ -1,12 +1,14 @@
 //! Signatures of certificates and CRLs, by the algorithms of rustls over aws-lc-rs.
 
+use crate::asn1::Cursor;
 use crate::cert::Certificate;
+use der::Tag;
 use der::asn1::ObjectIdentifier;
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use webpki::aws_lc_rs as algorithms;
 
 /// What signs certificates in SHAKEN, less SHA-1 and RSA under 2,048 bits: ECDSA, and RSA PKCS #1
-/// v1.5 with and without the NULL that some CAs leave out.
+/// v1.5.
 static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     algorithms::ECDSA_P256_SHA256,
     algorithms::ECDSA_P384_SHA384,
@@ -20,9 +22,6 @@ static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     algorithms::RSA_PKCS1_2048_8192_SHA256,
     algorithms::RSA_PKCS1_2048_8192_SHA384,
     algorithms::RSA_PKCS1_2048_8192_SHA512,
-    algorithms::RSA_PKCS1_2048_8192_SHA256_ABSENT_PARAMS,
-    algorithms::RSA_PKCS1_2048_8192_SHA384_ABSENT_PARAMS,
-    algorithms::RSA_PKCS1_2048_8192_SHA512_ABSENT_PARAMS,
 ];
 
 /// Something that a certificate's key signed: a certificate or a CRL.
@@ -35,12 +34,14 @@ pub(crate) struct Signed<'a> {
 
 /// Whether this certificate's key made this signature; if not, why.
 pub(crate) fn check_signature(signed: &Signed<'_>, signer: &Certificate) -> Result<(), String> {
-    let mut named =
-        ALGORITHMS.iter().filter(|a| a.signature_alg_id().as_ref() == signed.algorithm).peekable();
+    let oid = signature_oid(signed.algorithm)?;
+    let named = |a: &&&dyn SignatureVerificationAlgorithm| {
+        signature_oid(&a.signature_alg_id()).is_ok_and(|known| known == oid)
+    };
+    let mut named = ALGORITHMS.iter().filter(named).peekable();
     if named.peek().is_none() {
         return Err(format!(
-            "its signature algorithm ({}) is none of ECDSA or RSA PKCS #1 v1.5 with SHA-256, SHA-384 or SHA-512",
-            algorithm_name(signed.algorithm)
+            "its signature algorithm ({oid}) is neither ECDSA nor RSA PKCS #1 v1.5 with SHA-256, SHA-384 or SHA-512"
         ));
     }
     let Some(algorithm) = named.find(|a| a.public_key_alg_id().as_ref() == signer.key_algorithm())
@@ -55,9 +56,23 @@ pub(crate) fn check_signature(signed: &Signed<'_>, signer: &Certificate) -> Resu
         .map_err(|_| format!("its signature is not that of \"{}\"", signer.subject()))
 }
 
-fn algorithm_name(algorithm: &[u8]) -> String {
-    use der::{Decode, SliceReader};
-    SliceReader::new(algorithm)
-        .and_then(|mut reader| <ObjectIdentifier>::decode(&mut reader))
-        .map_or_else(|_| "unreadable".into(), |oid| oid.to_string())
+/// The algorithm of a signature, from the content of its AlgorithmIdentifier. Its parameters are
+/// absent or NULL: RFC 5758 §3.2 wants none for ECDSA and RFC 4055 §5 NULL for RSA, and CAs of the
+/// field write the one as the other.
+///
+/// # Errors
+/// Why it is refused: it can't be read, or has other parameters.
+pub fn signature_oid(algorithm: &[u8]) -> Result<ObjectIdentifier, String> {
+    let unreadable =
+        |e: &dyn std::fmt::Display| format!("its signature algorithm makes no sense: {e}");
+    let mut parts = Cursor::new(algorithm).map_err(|e| unreadable(&e))?;
+    let oid = parts.expect(Tag::ObjectIdentifier).map_err(|e| unreadable(&e))?.value;
+    let oid = ObjectIdentifier::from_bytes(oid).map_err(|e| unreadable(&e))?;
+    let null = parts.optional(Tag::Null).map_err(|e| unreadable(&e))?;
+    if null.is_some_and(|null| !null.value.is_empty()) || !parts.is_finished() {
+        return Err(format!(
+            "its signature algorithm ({oid}) has parameters other than NULL, which RFC 5758 and RFC 4055 do not know"
+        ));
+    }
+    Ok(oid)
 }

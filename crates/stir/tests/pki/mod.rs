@@ -187,9 +187,17 @@ impl Key {
 }
 
 /// Signs what was built: a certificate or a CRL.
-pub fn signed(tbs: &[u8], key: &Key) -> Vec<u8> {
-    seq(&[tbs, &key.algorithm(), &tlv(BIT_STRING, &[&[0], &key.sign(tbs)])])
+fn signed(tbs: &[u8], algorithm: &[u8], key: &Key) -> Vec<u8> {
+    seq(&[tbs, algorithm, &tlv(BIT_STRING, &[&[0], &key.sign(tbs)])])
 }
+
+/// ecdsa-with-SHA256 with parameters, which it has none of (RFC 5758 §3.2).
+pub fn ecdsa_with(parameters: &[u8]) -> Vec<u8> {
+    seq(&[&oid("1.2.840.10045.4.3.2"), parameters])
+}
+
+/// DER's NULL.
+pub const NULL: &[u8] = &[5, 0];
 
 /// An extension.
 pub fn extension(id: &str, critical: bool, value: &[u8]) -> Vec<u8> {
@@ -238,6 +246,7 @@ pub struct Spec {
     pub extensions: Vec<Vec<u8>>,
     /// Instead of the algorithm of the key that signs.
     pub inner_algorithm: Option<Vec<u8>>,
+    pub outer_algorithm: Option<Vec<u8>>,
     /// Whether to add subjectKeyIdentifier and authorityKeyIdentifier.
     pub key_ids: bool,
 }
@@ -257,6 +266,7 @@ impl Spec {
                 tn_auth_list(false, "1234"),
             ],
             inner_algorithm: None,
+            outer_algorithm: None,
             key_ids: true,
         }
     }
@@ -292,6 +302,13 @@ impl Spec {
         self
     }
 
+    /// Names this signature algorithm, inside and outside.
+    pub fn algorithm(mut self, algorithm: &[u8]) -> Self {
+        self.inner_algorithm = Some(algorithm.to_vec());
+        self.outer_algorithm = Some(algorithm.to_vec());
+        self
+    }
+
     pub fn issue(&self, key: &Key, signer: &Key) -> Vec<u8> {
         let algorithm = self.inner_algorithm.clone().unwrap_or_else(|| signer.algorithm());
         let version = match self.version {
@@ -319,7 +336,8 @@ impl Spec {
             &key.spki(),
             &extensions,
         ]);
-        signed(&tbs, signer)
+        let algorithm = self.outer_algorithm.clone().unwrap_or_else(|| signer.algorithm());
+        signed(&tbs, &algorithm, signer)
     }
 }
 
@@ -329,6 +347,8 @@ pub struct CrlSpec {
     pub this_update: i64,
     pub next_update: i64,
     pub indirect: bool,
+    /// Instead of the algorithm of the key that signs.
+    pub algorithm: Option<Vec<u8>>,
     /// Serial numbers, each with a certificateIssuer (RFC 5280 §5.3.3) if it has one.
     pub revoked: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
@@ -340,6 +360,7 @@ impl CrlSpec {
             this_update: NOW - DAY,
             next_update: NOW + DAY,
             indirect: false,
+            algorithm: None,
             revoked: Vec::new(),
         }
     }
@@ -368,16 +389,17 @@ impl CrlSpec {
             true => extension("2.5.29.28", true, &seq(&[&tlv(0x84, &[&[0xff]])])),
             false => Vec::new(),
         };
+        let algorithm = self.algorithm.clone().unwrap_or_else(|| key.algorithm());
         let tbs = seq(&[
             &tlv(INTEGER, &[&[1]]),
-            &key.algorithm(),
+            &algorithm,
             &self.issuer,
             &time(self.this_update),
             &time(self.next_update),
             &entries,
             &tlv(0xa0, &[&seq(&[&number, &point])]),
         ]);
-        signed(&tbs, key)
+        signed(&tbs, &algorithm, key)
     }
 }
 

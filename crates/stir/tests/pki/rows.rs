@@ -181,9 +181,33 @@ pub fn all() -> Vec<Row> {
             .leaf(|s| Spec { inner_algorithm: Some(Key::p384().algorithm()), ..s })
             .row("algorithms_differ", false),
     ];
+    rows.extend(algorithms());
     rows.extend(arranged());
     rows.extend(with_crls());
     rows
+}
+
+/// ECDSA with parameters, which RFC 5758 §3.2 does not have.
+fn algorithms() -> Vec<Row> {
+    let null = || ecdsa_with(NULL);
+    let odd = |parameters: &[u8]| {
+        let algorithm = ecdsa_with(parameters);
+        Three::new().leaf(move |s| s.algorithm(&algorithm))
+    };
+    vec![
+        Three::new().leaf(|s| s.algorithm(&null())).row("ecdsa_null_leaf", true),
+        Three::new().inter(|s| s.algorithm(&null())).row("ecdsa_null_ca", true),
+        Three::new()
+            .leaf(|s| Spec { inner_algorithm: Some(null()), ..s })
+            .row("ecdsa_null_inside_only", false),
+        Three::new()
+            .leaf(|s| Spec { outer_algorithm: Some(null()), ..s })
+            .row("ecdsa_null_outside_only", false),
+        odd(&oid("1.2.840.10045.3.1.7")).row("ecdsa_with_a_curve", false),
+        odd(&[5, 0, 5, 0]).row("ecdsa_null_twice", false),
+        odd(&[5, 1, 0]).row("ecdsa_null_with_content", false),
+        odd(&seq(&[])).row("ecdsa_with_a_sequence", false),
+    ]
 }
 
 /// Good and bad arrangements of certificates.
@@ -292,6 +316,7 @@ fn with_crls() -> Vec<Row> {
         ),
         row("crl_expired", vec![crl(|c| CrlSpec { next_update: NOW - 1, ..c })], false),
         row("crl_not_yet_valid", vec![crl(|c| CrlSpec { this_update: NOW + 9, ..c })], false),
+        row("crl_null", vec![crl(|c| CrlSpec { algorithm: Some(ecdsa_with(NULL)), ..c })], true),
         row("crl_signature_wrong", vec![spoilt(crl(|c| c))], false),
         row("crl_of_another_key", vec![CrlSpec::new(INTER).sign(&Key::p256())], false),
     ]

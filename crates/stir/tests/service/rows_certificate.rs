@@ -235,6 +235,11 @@ fn profile() -> Vec<Row> {
         rule("profile version 1", "version:", |w| w.leaf().version = 1),
         bad(enforced, "profile key on P-384", NOT_P256, |w| w.signers[0].key = Key::p384()),
         rule("profile signature ECDSA with SHA-384", "signature:", |w| w.inter.key = Key::p384()),
+        good(enforced, "profile kept with NULL parameters of ECDSA", |w| {
+            let null = pki::ecdsa_with(pki::NULL);
+            w.leaf().inner_algorithm = Some(null.clone());
+            w.leaf().outer_algorithm = Some(null);
+        }),
         rule("profile signature RSA", "signature:", |w| w.inter.key = Key::rsa()),
         subject("profile subject-c missing", "subject-c:", "O=Test,CN=SHAKEN 1234"),
         subject("profile subject-o missing", "subject-o:", "C=US,CN=SHAKEN 1234"),
