@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Cfg, Kamailio, Lab, Module, Reply, Request, Site, UdpCall};
+use support::{Cfg, Kamailio, Lab, Module, Reply, Request, Site, UdpCall, repository};
 
 /// An Identity header of another carrier's, made this many seconds ago.
 fn identity(site: &Site, ago: i64) -> String {
@@ -86,6 +86,99 @@ fn cert_profile_enforce_refuses_the_call() {
     assert_eq!((reply.number("X-Ret"), reply.header("X-Step")), (-115, "profile"), "{reply:?}");
     let error = reply.header("X-Error");
     assert!(error.contains("policies: there are no certificatePolicies"), "{error}");
+}
+
+#[test]
+fn ecdsa_with_null_parameters_is_ecdsa() {
+    let site = Site::new();
+    let file = |name: &str, of: &str| {
+        site.lab.folder.write(name, repository(&format!("crates/stir/tests/data/field/{of}")))
+    };
+    file("key.pem", "leaf-key.pem");
+    let chains = ["chain-plain.pem", "chain-null-leaf.pem", "chain-null-ca.pem"];
+    for name in chains {
+        file(name, name);
+    }
+    let root = file("field-root.pem", "root.pem");
+    for crl in ["crl-plain.pem", "crl-null.pem"] {
+        let cfg = checks(&site).param("trust_anchors", root.as_str());
+        let kamailio = Kamailio::start(&cfg.param("crl", file(crl, crl)));
+        for name in chains {
+            let x5u = site.x5u.replace("cert.pem", name);
+            let call = site.signed_ago("12155551212", "12155551213", &x5u, 0);
+            let reply = send(&kamailio, &[&call]);
+            assert_eq!(reply.number("X-Ret"), 1, "{name}, {crl}: {reply:?}");
+        }
+    }
+}
+
+/// Ten URLs of one chain: CAs of one name on P-521, each of which every other one has certified.
+fn maze(site: &Site) -> Vec<String> {
+    let lab = &site.lab;
+    // Writes leaf.cnf.
+    lab.issue("cert.pem", "key.pem", 9);
+    let config = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n";
+    lab.folder.write("maze.cnf", config);
+    let cas = ["maze-a", "maze-b", "maze-c"];
+    for ca in cas {
+        lab.key(&format!("{ca}-key.pem"), "EC:P-521");
+        lab.openssl(&format!("req -x509 -key {ca}-key.pem -subj /CN=Maze -days 9 -out {ca}.pem"));
+    }
+    let mut chain = String::new();
+    for subject in cas {
+        for issuer in cas {
+            let key = format!("{subject}-key.pem");
+            lab.sign("link.pem", &key, "/CN=Maze", issuer, 9, "maze.cnf");
+            chain += &lab.read("link.pem");
+        }
+    }
+    lab.sign("link.pem", "key.pem", "/CN=SHAKEN 1234", "maze-a", 9, "leaf.cnf");
+    let chain = lab.read("link.pem") + &chain;
+    let url = |number| {
+        let name = format!("maze-{number}.pem");
+        lab.folder.write(&name, &chain);
+        site.x5u.replace("cert.pem", &name)
+    };
+    (0..10).map(url).collect()
+}
+
+#[test]
+fn ten_chains_that_lead_nowhere_cost_little() {
+    let site = Site::new();
+    let sign = |x5u: &String| site.signed_ago("12155551212", "12155551213", x5u, 0);
+    let mazes: Vec<String> = maze(&site).iter().map(sign).collect();
+    let good = identity(&site, 0);
+    let kamailio = Kamailio::start(&checks(&site).workers(1));
+    let processes = kamailio.processes();
+    let ticks = || processes.iter().map(|pid| support::ticks(*pid)).sum::<u64>();
+    let all: Vec<&str> = mazes.iter().map(String::as_str).collect();
+    assert_eq!(send(&kamailio, &[&good]).number("X-Ret"), 1);
+    let before = ticks();
+    let reply = send(&kamailio, &all);
+    let taken = ticks() - before;
+    assert_eq!(reply.number("X-Ret"), -101, "{reply:?}");
+    assert!(reply.header("X-Error").contains("issued one another"), "{reply:?}");
+    // All processes together, ten downloads over TLS among it, in hundredths of a second.
+    assert!(taken <= 15, "{taken}");
+    // They cost nobody else anything.
+    assert_eq!(send(&kamailio, &[all[0], &good]).number("X-Ret"), 1);
+    assert_eq!(send(&kamailio, &[&good]).number("X-Ret"), 1);
+}
+
+#[test]
+fn nothing_is_fetched_for_a_call_of_somebody_else() {
+    let site = Site::new();
+    let kamailio = Kamailio::start(&checks(&site));
+    let missing = site.x5u.replace("cert.pem", "missing.pem");
+    let call = |orig, dest| site.signed_ago(orig, dest, &missing, 0);
+    let own = call("12155551212", "12155551213");
+    assert_eq!(send(&kamailio, &[&own]).number("X-Ret"), -403, "there is nothing");
+    for (identity, code) in
+        [(call("12155550000", "12155551213"), -501), (call("12155551212", "12155550000"), -502)]
+    {
+        let reply = send(&kamailio, &[&identity]);
+        assert_eq!(reply.number("X-Ret"), code, "{reply:?}");
+    }
 }
 
 #[test]

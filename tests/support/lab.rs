@@ -57,7 +57,16 @@ impl Lab {
         self.sign("web.pem", "web-key.pem", "/CN=web", "root", 30, "web.cnf");
     }
 
-    fn sign(&self, name: &str, key: &str, subject: &str, ca: &str, days: i64, extensions: &str) {
+    /// Issues a certificate with the extensions in a file.
+    pub fn sign(
+        &self,
+        name: &str,
+        key: &str,
+        subject: &str,
+        ca: &str,
+        days: i64,
+        extensions: &str,
+    ) {
         self.run("openssl", &["req", "-new", "-key", key, "-subj", subject, "-out", "new.csr"]);
         self.openssl(&format!(
             "x509 -req -in new.csr -CA {ca}.pem -CAkey {ca}-key.pem -CAcreateserial -days {days} -extfile {extensions} -out {name}"

@@ -133,6 +133,14 @@ pub fn private_memory(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// Hundredths of a second of a processor that a process has used.
+pub fn ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // pid (name) state ppid … utime stime …
+    let (_, rest) = stat.rsplit_once(')').unwrap();
+    rest.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
 /// Says that a test can't run here: `.ci/run` looks for it. Not by println!, which the test harness
 /// keeps to itself.
 pub fn skipped(why: &str) {

@@ -9,7 +9,7 @@ use crate::key::Credential;
 use crate::name::Folded;
 use crate::outcome::Step;
 use crate::store::Store;
-use crate::trust::Trust;
+use crate::trust::{Budget, Trust};
 use aws_lc_rs::digest::{SHA256, digest};
 use lru::LruCache;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,8 +23,8 @@ const MAX_ISSUERS: usize = 64;
 /// Downloaded certificates that are remembered though no trust anchor vouches for them. Whoever
 /// calls can have any number fetched: they must not take the places of those that sign calls.
 const MAX_REFUSED: usize = 64;
-/// For how long a chain that leads nowhere is not judged again, in seconds: up to 64 signatures are
-/// checked for one verdict.
+/// For how long a chain that leads nowhere is not judged again, in seconds: the search for a path costs
+/// up to [`MAX_CHAIN_COST`](crate::trust::MAX_CHAIN_COST).
 const REFUSED_FOR: i64 = 60;
 
 /// A credential and what the trust anchors said of it.
@@ -107,15 +107,20 @@ impl Credentials {
     }
 
     /// The key at a path, or at a `file://` or HTTP URL.
-    pub(crate) fn by_location(&self, location: &str, now: i64) -> Result<Arc<Credential>> {
+    pub(crate) fn by_location(
+        &self,
+        location: &str,
+        now: i64,
+        budget: &Budget,
+    ) -> Result<Arc<Credential>> {
         if is_url(location) {
-            return self.by_url(location, now);
+            return self.by_url(location, now, budget);
         }
-        self.vouch(&*self.files.get(location, Vouched::parse)?, now)
+        self.vouch(&*self.files.get(location, Vouched::parse)?, now, budget)
     }
 
     /// The key in a PEM text.
-    pub(crate) fn by_text(&self, text: &str, now: i64) -> Result<Arc<Credential>> {
+    pub(crate) fn by_text(&self, text: &str, now: i64, budget: &Budget) -> Result<Arc<Credential>> {
         let name = digest(&SHA256, text.as_bytes()).as_ref().to_vec();
         let known = lock(&self.texts).get(&name).map(Arc::clone);
         let vouched = match known {
@@ -126,23 +131,23 @@ impl Credentials {
                 vouched
             }
         };
-        self.vouch(&vouched, now)
+        self.vouch(&vouched, now, budget)
     }
 
     /// The key of the certificate at a URL: from memory, the folder, or its server.
-    pub(crate) fn by_url(&self, url: &str, now: i64) -> Result<Arc<Credential>> {
+    pub(crate) fn by_url(&self, url: &str, now: i64, budget: &Budget) -> Result<Arc<Credential>> {
         let get = |cache: &Mutex<LruCache<String, Downloaded>>| {
             let mut cache = lock(cache);
             cache.get(url).filter(|found| now < found.until).map(|found| Arc::clone(&found.vouched))
         };
         if let Some(vouched) = get(&self.downloads) {
             self.lookups.found.fetch_add(1, Ordering::Relaxed);
-            return self.vouch(&vouched, now);
+            return self.vouch(&vouched, now, budget);
         }
         self.lookups.missed.fetch_add(1, Ordering::Relaxed);
         match get(&self.refused) {
-            Some(vouched) => self.vouch(&vouched, now),
-            None => self.load(url, now),
+            Some(vouched) => self.vouch(&vouched, now, budget),
+            None => self.load(url, now, budget),
         }
     }
 
@@ -193,7 +198,7 @@ impl Credentials {
         }
         let fetched = self.fetcher.fetch(url)?;
         if let Ok(vouched) = Vouched::parse(&fetched.body)
-            && let Ok(credential) = self.vouch(&vouched, now)
+            && let Ok(credential) = self.vouch(&vouched, now, &Budget::default())
         {
             self.keep(url, &fetched, &credential, now);
         }
@@ -219,17 +224,17 @@ impl Credentials {
         all
     }
 
-    fn load(&self, url: &str, now: i64) -> Result<Arc<Credential>> {
+    fn load(&self, url: &str, now: i64, budget: &Budget) -> Result<Arc<Credential>> {
         if let Some((text, until)) = self.stored(url, now)
             && let Ok(vouched) = Vouched::parse(&text)
         {
-            return self.remember(url, vouched, until, now);
+            return self.remember(url, vouched, until, now, budget);
         }
         let fetched = self.fetcher.fetch(url)?;
         let vouched = Vouched::parse(&fetched.body)
             .map_err(|e| Error::new(e.code(), format!("\"{url}\": {}", e.message())))?;
         let until = now.saturating_add(self.expire).min(fetched.until.unwrap_or(i64::MAX));
-        let credential = self.remember(url, vouched, until, now)?;
+        let credential = self.remember(url, vouched, until, now, budget)?;
         self.keep(url, &fetched, &credential, now);
         Ok(credential)
     }
@@ -255,9 +260,10 @@ impl Credentials {
         mut vouched: Vouched,
         until: i64,
         now: i64,
+        budget: &Budget,
     ) -> Result<Arc<Credential>> {
         let until = until.min(not_after(&vouched.credential));
-        let verdict = self.vouch(&vouched, now).map(drop);
+        let verdict = self.vouch(&vouched, now, budget).map(drop);
         if verdict.is_ok()
             && let Some(credential) = Arc::get_mut(&mut vouched.credential)
             && let Some(chain) = &mut credential.chain
@@ -287,7 +293,7 @@ impl Credentials {
     }
 
     /// The credential, if the trust anchors vouch for it, now or by a verdict that still holds.
-    fn vouch(&self, vouched: &Vouched, now: i64) -> Result<Arc<Credential>> {
+    fn vouch(&self, vouched: &Vouched, now: i64, budget: &Budget) -> Result<Arc<Credential>> {
         if self.trust.checks() {
             let Some(chain) = &vouched.credential.chain else {
                 return Err(Error::new(
@@ -302,10 +308,12 @@ impl Credentials {
                 Some(verdict) => verdict.result.clone()?,
                 None => {
                     *verdict = None;
-                    let (until, result) = match self.trust.verify(chain, now) {
+                    let (until, result) = match self.trust.verify_within(chain, now, budget) {
                         Ok(until) => (until, Ok(())),
                         // What is wrong with a file here may be mended at any time.
                         Err(e) if e.code().step() == Step::Trust => return Err(e),
+                        // Says nothing of this chain: the next message may bring it alone.
+                        Err(e) if e.code() == Code::CertBudget => return Err(e),
                         Err(e) => (now.saturating_add(REFUSED_FOR), Err(e)),
                     };
                     *verdict = Some(Verdict { until, generation, result: result.clone() });

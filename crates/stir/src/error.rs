@@ -45,6 +45,8 @@ pub enum Code {
     CertAuthority = -116,
     /// The claims break the certificate's JWTClaimConstraints (RFC 8226 §8, RFC 9118 §3).
     CertConstraints = -117,
+    /// The certificate was not checked: other chains of the message have used up its budget.
+    CertBudget = -118,
     /// The private key's DER makes no sense.
     KeyInvalid = -151,
     /// The private key is not PEM, or no P-256 key.

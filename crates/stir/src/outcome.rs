@@ -167,6 +167,7 @@ impl Code {
     /// anything else says nothing of who they are.
     pub const fn verstat(self) -> Verstat {
         match self.step() {
+            Step::Chain if matches!(self, Self::CertBudget) => Verstat::NotValidated,
             Step::Signature | Step::Chain | Step::Revocation => Verstat::Failed,
             _ => Verstat::NotValidated,
         }
@@ -189,7 +190,7 @@ impl Code {
                 (Step::Fetch, BadIdentityInfo)
             }
             Self::CertFormat | Self::CertNotEc => (Step::Certificate, UnsupportedCredential),
-            Self::CertInvalid | Self::CertExpired | Self::CertNotYetValid => {
+            Self::CertInvalid | Self::CertExpired | Self::CertNotYetValid | Self::CertBudget => {
                 (Step::Chain, UnsupportedCredential)
             }
             Self::CertRevoked => (Step::Revocation, UnsupportedCredential),

@@ -1,12 +1,15 @@
 //! Which certificates are trusted (RFC 8226 §7, RFC 5280 §6), by the `CertVerify` bits.
 
+mod budget;
 mod crl;
 mod list;
 mod path;
 mod signature;
 mod watched;
 
-pub use path::{MAX_PATH_LEN, MAX_SIGNATURES};
+pub(crate) use budget::Budget;
+pub use budget::{MAX_CHAIN_COST, MAX_MESSAGE_COST};
+pub use path::MAX_PATH_LEN;
 pub use signature::signature_oid;
 
 use crate::authority::TnAuthList;
@@ -144,6 +147,14 @@ impl Trust {
     /// [`Code::CertRevoked`]; what [`Trust::load`] says of files; [`Code::CrlFileRead`] for a CRL
     /// that does not count.
     pub fn verify(&self, chain: &Chain, now: i64) -> Result<i64> {
+        self.verify_within(chain, now, &Budget::default())
+    }
+
+    /// The same, paid for from a message's budget.
+    ///
+    /// # Errors
+    /// As [`Trust::verify`]; [`Code::CertBudget`] if other chains of the message have left too little.
+    pub(crate) fn verify_within(&self, chain: &Chain, now: i64, budget: &Budget) -> Result<i64> {
         let leaf = chain.leaf();
         if self.bits.has(CertVerify::TIME | CertVerify::TIME_ONLY) {
             check_time(leaf, now)?;
@@ -156,7 +167,7 @@ impl Trust {
         // Ours first: what a signer sends costs nothing where they suffice.
         let intermediates: [&[Certificate]; 2] = [&material.intermediates, chain.rest()];
         let search = Search { anchors: &anchors, intermediates: &intermediates, now };
-        let path = search.find(leaf)?;
+        let path = search.find_within(leaf, budget)?;
         check_scope(&path)?;
         let crls = || material.crls.iter().filter(|crl| !crl.is_replaced(&material.crls, now));
         for crl in crls() {

@@ -22,7 +22,7 @@ use crate::party;
 use crate::passport::{self, Claims, JoseHeader};
 use crate::policy::{Policy, Shaken};
 use crate::tn::Numbering;
-use crate::trust::Reloaded;
+use crate::trust::{Budget, Reloaded};
 use crate::x5u::X5uRules;
 use std::sync::Arc;
 
@@ -143,21 +143,26 @@ impl Verifier {
         key: PublicKey<'_>,
         options: CheckOptions,
     ) -> Report {
-        let mut judged: Option<Report> = None;
-        let mut unsupported: Option<Report> = None;
+        let budget = Budget::default();
+        let (mut judged, mut unsupported) = (None, None);
         for value in distinct(identities, MAX_IDENTITIES) {
-            let report = self.check_one(value, key, options);
-            match &report.result {
-                Ok(()) => return report,
+            let report = self.check_one(value, key, options, &budget);
+            let place = match &report.result {
                 Err(e) if matches!(e.code(), Code::IdentityPpt | Code::HeaderPpt) => {
-                    unsupported = Some(report)
+                    &mut unsupported
                 }
-                Err(_) => judged = Some(report),
+                _ => &mut judged,
+            };
+            let passed = report.result.is_ok();
+            *place = Some(report);
+            if passed {
+                break;
             }
         }
-        judged.or(unsupported).unwrap_or_else(|| {
+        let report = judged.or(unsupported).unwrap_or_else(|| {
             Report::failed(Error::new(Code::Generic, "the message has no Identity header"))
-        })
+        });
+        Report { cost: budget.spent(), ..report }
     }
 
     /// What the called may be told of a caller's URI in a call that was judged: one that passed
@@ -190,7 +195,13 @@ impl Verifier {
         self.credentials.cached(self.clock.now())
     }
 
-    fn check_one(&self, value: &str, key: PublicKey<'_>, options: CheckOptions) -> Report {
+    fn check_one(
+        &self,
+        value: &str,
+        key: PublicKey<'_>,
+        options: CheckOptions,
+        budget: &Budget,
+    ) -> Report {
         let identity = match Identity::parse(value) {
             Ok(identity) => identity,
             Err(error) => return Report::failed(error),
@@ -203,9 +214,8 @@ impl Verifier {
             ppt: header.as_ref().map_or("", |header| &header.ppt).to_owned(),
             ..Report::of(&identity)
         };
-        report.result = self.judge(&identity, header, &claims, key, options).map(|credential| {
-            report.credential = Some(credential);
-        });
+        let judged = self.judge(&identity, header, &claims, key, options, budget);
+        report.result = judged.map(|credential| report.credential = Some(credential));
         report.claims = claims.ok();
         report
     }
@@ -218,12 +228,13 @@ impl Verifier {
         claims: &Result<Claims>,
         key: PublicKey<'_>,
         options: CheckOptions,
+        budget: &Budget,
     ) -> Result<Arc<Credential>> {
         let now = self.clock.now();
         let signature = self.check_text(identity, header, claims, options, now)?;
         let info = identity.params.as_ref().and_then(|params| params.info).unwrap_or_default();
-        let credential = self.credential(key, info, now)?;
-        verify(&credential, identity.signed, &signature)?;
+        let credential = self.credential(key, info, now, budget)?;
+        verify(&credential, identity.signed, &signature, budget)?;
         Ok(credential)
     }
 
@@ -268,17 +279,23 @@ impl Verifier {
     }
 
     /// The key, vouched for by the trust anchors where there are any.
-    fn credential(&self, key: PublicKey<'_>, info: &str, now: i64) -> Result<Arc<Credential>> {
+    fn credential(
+        &self,
+        key: PublicKey<'_>,
+        info: &str,
+        now: i64,
+        budget: &Budget,
+    ) -> Result<Arc<Credential>> {
         match key {
             PublicKey::Info => {
                 self.x5u.check(info)?;
-                self.credentials.by_url(info, now)
+                self.credentials.by_url(info, now, budget)
             }
             PublicKey::Location(location) => {
                 self.x5u.check_address(location)?;
-                self.credentials.by_location(location, now)
+                self.credentials.by_location(location, now, budget)
             }
-            PublicKey::Pem(text) => self.credentials.by_text(text, now),
+            PublicKey::Pem(text) => self.credentials.by_text(text, now, budget),
         }
     }
 
@@ -326,7 +343,13 @@ fn decode_signature(part: &str) -> Result<[u8; SIGNATURE_LEN]> {
     })
 }
 
-fn verify(credential: &Credential, signed: &str, signature: &[u8; SIGNATURE_LEN]) -> Result<()> {
+fn verify(
+    credential: &Credential,
+    signed: &str,
+    signature: &[u8; SIGNATURE_LEN],
+    budget: &Budget,
+) -> Result<()> {
+    budget.add(1);
     if credential.key.verify(signed.as_bytes(), signature) {
         Ok(())
     } else {

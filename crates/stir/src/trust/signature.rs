@@ -4,7 +4,7 @@ use crate::asn1::Cursor;
 use crate::cert::Certificate;
 use der::Tag;
 use der::asn1::ObjectIdentifier;
-use rustls_pki_types::SignatureVerificationAlgorithm;
+use rustls_pki_types::{SignatureVerificationAlgorithm, alg_id};
 use webpki::aws_lc_rs as algorithms;
 
 /// What signs certificates in SHAKEN, less SHA-1 and RSA under 2,048 bits: ECDSA, and RSA PKCS #1
@@ -75,4 +75,25 @@ pub fn signature_oid(algorithm: &[u8]) -> Result<ObjectIdentifier, String> {
         ));
     }
     Ok(oid)
+}
+
+/// What a verification with this key costs, in ES256 verifications, at most: RSA with the largest
+/// exponent that the library takes.
+pub(super) fn key_cost(signer: &Certificate) -> u32 {
+    let algorithm = signer.key_algorithm();
+    if algorithm == alg_id::ECDSA_P256.as_ref() {
+        1
+    } else if algorithm == alg_id::ECDSA_P384.as_ref() {
+        4
+    } else if algorithm == alg_id::ECDSA_P521.as_ref() {
+        7
+    } else {
+        // RSA: a key of twice the length costs four times as much; those beyond 8,192 bits are refused.
+        match signer.key_octets().len() / 256 {
+            0 | 1 => 1,
+            2 => 4,
+            3 => 9,
+            _ => 16,
+        }
+    }
 }

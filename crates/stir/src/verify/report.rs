@@ -27,6 +27,9 @@ pub struct Report {
     pub div: Vec<String>,
     /// The caller's name, from the call's token or an rcd PASSporT that was verified.
     pub rcd_nam: Option<String>,
+    /// What the certificates and signatures of all header fields took, in ES256 verifications of some
+    /// 40 µs; at most [`MAX_MESSAGE_COST`](crate::trust::MAX_MESSAGE_COST) and one a header field.
+    pub cost: u32,
     /// What verified it.
     pub(crate) credential: Option<Arc<Credential>>,
     /// The token as it was received.
@@ -42,6 +45,7 @@ impl Report {
             ppt: String::new(),
             div: Vec::new(),
             rcd_nam: None,
+            cost: 0,
             credential: None,
             token: match identity.signed {
                 "" => String::new(),

@@ -11,6 +11,7 @@ use crate::outcome::Step;
 use crate::passport::{ALG, Claims, JoseHeader, Ppt};
 use crate::policy::Policy;
 use crate::profile::{self, Profile};
+use crate::trust::Budget;
 use std::sync::Arc;
 
 /// What of a SIP request says who calls whom; values of header fields as they were received.
@@ -55,6 +56,12 @@ impl Verifier {
         if self.policy == Policy::Compat {
             return self.check(call.identities.iter().copied(), key, Default::default());
         }
+        let budget = Budget::default();
+        let report = self.check_within(call, key, &budget);
+        Report { cost: budget.spent(), ..report }
+    }
+
+    fn check_within(&self, call: &SipCall<'_>, key: PublicKey<'_>, budget: &Budget) -> Report {
         let (tokens, mut unread) = self.read_all(call);
         let mut failed = None;
         for (token, links) in self.plan(&tokens, call, key) {
@@ -65,9 +72,11 @@ impl Verifier {
                 return diversion.clone();
             }
             let mut report = token.report();
-            match links.and_then(|links| self.judge_call(token, &links, call, key, &mut report)) {
+            match links
+                .and_then(|links| self.judge_call(token, &links, call, key, &mut report, budget))
+            {
                 Ok(()) => {
-                    self.enrich(&mut report, &tokens, key);
+                    self.enrich(&mut report, &tokens, key, budget);
                     return report;
                 }
                 Err(error) => {
@@ -105,23 +114,29 @@ impl Verifier {
         call: &SipCall<'_>,
         key: PublicKey<'_>,
         report: &mut Report,
+        budget: &Budget,
     ) -> Result<()> {
-        report.credential = Some(self.judge_token(token, key)?);
+        report.credential = Some(self.judge_token(token, key, budget)?);
         for link in links {
-            self.judge_token(link, key).map_err(|e| of_diversion(link, &e))?;
+            self.judge_token(link, key, budget).map_err(|e| of_diversion(link, &e))?;
             report.div.extend(link.claims.div.clone());
         }
         self.check_replay(links.last().copied().unwrap_or(token), call)
     }
 
     /// Whose a token is, and whether it is genuine.
-    fn judge_token(&self, token: &Token<'_>, key: PublicKey<'_>) -> Result<Arc<Credential>> {
-        let credential = self.credential(key, &token.x5u, self.clock.now())?;
+    fn judge_token(
+        &self,
+        token: &Token<'_>,
+        key: PublicKey<'_>,
+        budget: &Budget,
+    ) -> Result<Arc<Credential>> {
+        let credential = self.credential(key, &token.x5u, self.clock.now(), budget)?;
         if self.shaken.profile == Profile::Warn {
             credential.warn_of_findings(credential.facts()?, &token.x5u);
         }
         self.check_authority(&credential, &token.claims)?;
-        verify(&credential, token.identity.signed, &token.signature)?;
+        verify(&credential, token.identity.signed, &token.signature, budget)?;
         Ok(credential)
     }
 
@@ -209,13 +224,19 @@ impl Verifier {
 
     /// Adds what further tokens say of the caller. One that does not verify is passed over: the
     /// call is who it says it is without it.
-    fn enrich(&self, report: &mut Report, tokens: &[Token<'_>], key: PublicKey<'_>) {
+    fn enrich(
+        &self,
+        report: &mut Report,
+        tokens: &[Token<'_>],
+        key: PublicKey<'_>,
+        budget: &Budget,
+    ) {
         let now = self.clock.now();
         let Some(claims) = &report.claims else { return };
         report.rcd_nam.clone_from(&claims.rcd_nam);
         for token in tokens.iter().filter(|token| token.tells_more_of(&claims.orig)) {
             let in_order = self.check_alone(token, key, now, self.expire);
-            match in_order.and_then(|()| self.judge_token(token, key)) {
+            match in_order.and_then(|()| self.judge_token(token, key, budget)) {
                 Err(error) => log::info!("{} PASSporT not verified: {error}", token.ppt.name()),
                 Ok(_) if report.rcd_nam.is_none() => {
                     report.rcd_nam.clone_from(&token.claims.rcd_nam);
