@@ -1,5 +1,8 @@
 //! The subcommands: help, completions and man pages are made from these definitions.
 
+pub mod lab;
+pub mod sti;
+
 use crate::names::FLAGS;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -46,6 +49,16 @@ pub enum Command {
     Csr(Csr),
     /// Make a laboratory: root, intermediate, SPC certificates, CRL, indirect CRL, trust list
     Ca(Ca),
+    /// Serve a laboratory: an STI-PA, an STI-CA and a certificate repository on this machine
+    Lab(lab::Lab),
+    /// Get the first certificate of a service provider: account, token, order, key; publish it
+    Enroll(sti::Enroll),
+    /// Renew the certificate if it is time: publish the new one, fetch it back, then switch
+    Renew(sti::Renew),
+    /// Get the STI-PA's list of trusted CAs and its CRL, and replace those that are there
+    Trust(sti::TrustArgs),
+    /// Do all of that, for ever: the service
+    Keep(sti::Keep),
     /// Download a certificate as a verifier would, and show it
     Fetch(Fetch),
     /// Run the HTTP(S) service

@@ -7,8 +7,17 @@ use crate::{input, output};
 use p256::elliptic_curve::zeroize::Zeroizing;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 use stir::{Code, Error, Result};
 use x509_cert::crl::RevokedCert;
+
+mod acme;
+mod pa;
+mod serve;
+mod wire;
+mod world;
+
+pub use serve::serve;
 
 /// The CRLs of CA and root.
 const CRL: &str = "crl.pem";
@@ -23,7 +32,7 @@ pub fn csr(args: &Csr) -> Result<ExitCode> {
     }
     let key = NewKey::from_pem(&input::read(&args.key)?)
         .map_err(|e| Error::new(e.code(), format!("{:?} {}", args.key, e.message())))?;
-    let pem = pki::request(&key, &args.subject, &args.spc)?;
+    let pem = pki::pem(&pki::request(&key, &args.subject, &args.spc)?)?;
     match &args.out {
         Some(out) => keys::write(out, &pem, Access::Public, args.force).map(|()| ExitCode::SUCCESS),
         None => Ok(output::print(&pem)),
@@ -57,7 +66,8 @@ pub fn ca(args: &Ca) -> Result<ExitCode> {
             codes.push(code.clone());
         }
     }
-    let lab = if args.update { Lab::read(&args.folder)? } else { Lab::make(args.days)? };
+    let lifetime = days(args.days);
+    let lab = if args.update { Lab::read(&args.folder)? } else { Lab::make(lifetime)? };
     let crl = (args.crl_url.as_str(), lab.administrator.name());
     let inter_pem = lab.inter.pem()?;
     let mut files = if args.update { Vec::new() } else { lab.files()? };
@@ -69,7 +79,7 @@ pub fn ca(args: &Ca) -> Result<ExitCode> {
         } else {
             let subject = format!("CN=SHAKEN {code},O=Lab,C=US");
             let role = Role::Signer { spcs: std::slice::from_ref(code), crl };
-            let holder = Holder::issue(&subject, &role, args.days, Some(&lab.inter))?;
+            let holder = Holder::issue(&subject, &role, lifetime, Some(&lab.inter))?;
             files.push(public(&pem, format!("{}{inter_pem}", holder.pem()?)));
             files.push(secret(&key, &holder)?);
             holder
@@ -80,7 +90,7 @@ pub fn ca(args: &Ca) -> Result<ExitCode> {
         }
     }
     // Half a new laboratory in an old one would be of no use: all files, or none.
-    let lists = lab.lists(args, &revoked)?;
+    let lists = lab.lists(&args.crl_url, lifetime, &revoked)?;
     if let Some(there) =
         files.iter().chain(&lists).map(|file| args.folder.join(&file.0)).find(|p| p.exists())
         && !args.force
@@ -124,9 +134,9 @@ struct Lab {
 }
 
 impl Lab {
-    fn make(days: u32) -> Result<Self> {
-        let root = Holder::issue("CN=SHAKEN lab root,O=Lab,C=US", &Role::Ca(None), days, None)?;
-        let issue = |subject, role| Holder::issue(subject, &role, days, Some(&root));
+    fn make(lifetime: Duration) -> Result<Self> {
+        let root = Holder::issue("CN=SHAKEN lab root,O=Lab,C=US", &Role::Ca(None), lifetime, None)?;
+        let issue = |subject, role| Holder::issue(subject, &role, lifetime, Some(&root));
         let inter = issue("CN=SHAKEN lab CA,O=Lab,C=US", Role::Ca(Some(0)))?;
         let administrator = issue("CN=SHAKEN lab CRL,O=Lab,C=US", Role::Administrator)?;
         Ok(Self { root, inter, administrator })
@@ -177,21 +187,33 @@ impl Lab {
     }
 
     /// What runs out, or changes with who is revoked.
-    fn lists(&self, args: &Ca, revoked: &[RevokedCert]) -> Result<Vec<File>> {
-        let indirect = Indirect { issuer: self.inter.name(), url: &args.crl_url };
-        let days = args.days;
+    fn lists(
+        &self,
+        crl_url: &str,
+        lifetime: Duration,
+        revoked: &[RevokedCert],
+    ) -> Result<Vec<File>> {
+        let indirect = Indirect { issuer: self.inter.name(), url: crl_url };
         Ok(vec![
             // The root's own as well: who checks the whole chain (Asterisk does) asks for both.
-            public(CRL, self.inter.crl(days, revoked, None)? + &self.root.crl(days, &[], None)?),
-            public("crl-indirect.pem", self.administrator.crl(days, revoked, Some(&indirect))?),
-            public("trust-list.jws", self.administrator.trust_list(days, &[&self.root])?),
+            public(
+                CRL,
+                self.inter.crl(lifetime, revoked, None)? + &self.root.crl(lifetime, &[], None)?,
+            ),
+            public("crl-indirect.pem", self.administrator.crl(lifetime, revoked, Some(&indirect))?),
+            public("trust-list.jws", self.administrator.trust_list(lifetime, &[&self.root])?),
         ])
     }
 }
 
+fn days(count: u32) -> Duration {
+    const DAY: u64 = 86_400;
+    Duration::from_secs(u64::from(count) * DAY)
+}
+
 /// A service provider code names files and stands in a certificate: North America's have four
 /// letters and digits, others a few more.
-fn check_code(code: &str) -> Result<()> {
+pub fn check_code(code: &str) -> Result<()> {
     const LONGEST: usize = 32;
     if code.is_empty() || code.len() > LONGEST || !code.chars().all(|c| c.is_ascii_alphanumeric()) {
         return Err(Error::new(

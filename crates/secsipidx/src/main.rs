@@ -18,6 +18,7 @@ mod output;
 mod pki;
 mod serve;
 mod source;
+mod sti;
 mod stock;
 
 use clap::Parser;
@@ -40,6 +41,11 @@ fn run(command: &Command) -> ExitCode {
         Command::Keygen(args) => commands::keygen(args),
         Command::Csr(args) => lab::csr(args),
         Command::Ca(args) => lab::ca(args),
+        Command::Lab(args) => lab::serve(args),
+        Command::Enroll(args) => sti::enroll(args),
+        Command::Renew(args) => sti::renew(args),
+        Command::Trust(args) => sti::trust(args),
+        Command::Keep(args) => sti::keep(args),
         Command::Fetch(args) => commands::fetch(args),
         Command::Serve(args) => serve::serve(args),
         Command::Bench(args) => bench::bench(args),

@@ -8,16 +8,19 @@ use der::asn1::{BitString, ObjectIdentifier, OctetString};
 use der::oid::AssociatedOid;
 use der::referenced::OwnedToRef;
 use der::{Decode, Encode, EncodePem, pem::LineEnding};
-use p256::ecdsa::signature::Signer;
-use p256::ecdsa::{DerSignature, Signature, SigningKey};
+use p256::ecdsa::signature::{Signer, Verifier};
+use p256::ecdsa::{DerSignature, Signature, SigningKey, VerifyingKey};
+use p256::pkcs8::DecodePublicKey;
 use p256::pkcs8::spki::{SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
 use serde_json::json;
 use std::fmt::Display;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 use stir::{Code, Error, Result};
 use tokio_rustls::rustls::pki_types::CertificateRevocationListDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
+use x509_cert::builder::RequestBuilder;
 use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{self, Builder, CertificateBuilder, CrlBuilder};
 use x509_cert::certificate::{Certificate, TbsCertificate};
@@ -28,11 +31,11 @@ use x509_cert::ext::pkix::crl::dp::{DistributionPoint, IssuingDistributionPoint}
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::ext::pkix::{
     AuthorityKeyIdentifier, BasicConstraints, CertificatePolicies, CrlNumber, KeyUsage, KeyUsages,
-    SubjectKeyIdentifier,
+    SubjectAltName, SubjectKeyIdentifier,
 };
 use x509_cert::ext::{Extension, ToExtension};
 use x509_cert::name::Name;
-use x509_cert::request::RequestBuilder;
+use x509_cert::request::{CertReq, ExtensionReq};
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::{Time, Validity};
 
@@ -40,8 +43,6 @@ const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwra
 const CERTIFICATE_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.29");
 /// The certificate policy of ATIS-1000080, version 3.
 const SHAKEN_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.114569.1.1.3");
-/// Seconds.
-const DAY: u64 = 86_400;
 
 /// A certificate with its private key.
 pub struct Holder {
@@ -64,6 +65,8 @@ pub enum Role<'a> {
         /// Where the indirect CRL can be had, and who signs it.
         crl: (&'a str, &'a Name),
     },
+    /// Serves HTTPS on this machine.
+    Server,
 }
 
 impl Holder {
@@ -71,22 +74,39 @@ impl Holder {
     ///
     /// # Errors
     /// [`Code::Generic`]: a name or a code that can't be encoded.
-    pub fn issue(subject: &str, role: &Role<'_>, days: u32, issuer: Option<&Self>) -> Result<Self> {
+    pub fn issue(
+        subject: &str,
+        role: &Role<'_>,
+        lifetime: Duration,
+        issuer: Option<&Self>,
+    ) -> Result<Self> {
         let key = NewKey::generate();
         let made = || -> builder::Result<Certificate> {
             let subject = Name::from_str(subject)?;
             let issuer_name =
                 issuer.map_or_else(|| subject.clone(), |issuer| issuer.name().clone());
             let profile = Profile { subject, issuer: issuer_name, role };
-            let serial = SerialNumber::new(&serial())?;
-            let validity = Validity::from_now(Duration::from_secs(u64::from(days) * DAY))?;
             let spki = SubjectPublicKeyInfoOwned::from_key(&key.secret().public_key())?;
-            let builder = CertificateBuilder::new(profile, serial, validity, spki)?;
-            builder.build::<_, DerSignature>(&signer(issuer.map_or(&key, |issuer| &issuer.key)))
+            certify(profile, lifetime, spki, issuer.map_or(&key, |issuer| &issuer.key))
         };
         let certificate =
             made().map_err(|e| wrong(&format!("the certificate of {subject:?}"), e))?;
         Ok(Self { key, certificate })
+    }
+
+    /// A certificate for a key whose private half somebody else has.
+    ///
+    /// # Errors
+    /// It can't be encoded.
+    pub fn certify(
+        &self,
+        subject: Name,
+        key: SubjectPublicKeyInfoOwned,
+        role: &Role<'_>,
+        lifetime: Duration,
+    ) -> Result<Certificate> {
+        let profile = Profile { subject, issuer: self.name().clone(), role };
+        certify(profile, lifetime, key, &self.key).map_err(|e| wrong("the certificate", e))
     }
 
     /// One that was made before: its certificate, which others may follow, and its key.
@@ -118,7 +138,7 @@ impl Holder {
     /// # Errors
     /// It can't be encoded.
     pub fn pem(&self) -> Result<String> {
-        self.certificate.to_pem(LineEnding::LF).map_err(|e| wrong("the certificate", e))
+        pem(&self.certificate)
     }
 
     /// The revocation of this certificate, now.
@@ -126,11 +146,7 @@ impl Holder {
     /// # Errors
     /// The time can't be encoded.
     pub fn revocation(&self) -> Result<RevokedCert> {
-        Ok(RevokedCert {
-            serial_number: self.certificate.tbs_certificate().serial_number().clone(),
-            revocation_date: Time::now().map_err(|e| wrong("the revocation", e))?,
-            crl_entry_extensions: None,
-        })
+        revocation(&self.certificate)
     }
 
     /// What this issuer revoked before: on its own CRL among these, PEM.
@@ -157,15 +173,15 @@ impl Holder {
     /// It can't be encoded.
     pub fn crl(
         &self,
-        days: u32,
+        lifetime: Duration,
         revoked: &[RevokedCert],
         indirect: Option<&Indirect<'_>>,
     ) -> Result<String> {
         let made = || -> builder::Result<CertificateList> {
             // Higher than the one before (§5.2.3), of which nobody here knows.
             let number = CrlNumber::try_from(now())?;
-            let mut list =
-                CrlBuilder::new(&self.certificate, number)?.with_next_update(Some(after(days)?));
+            let mut list = CrlBuilder::new(&self.certificate, number)?
+                .with_next_update(Some(after(lifetime)?));
             let mut entries = revoked.to_vec();
             if let Some(indirect) = indirect {
                 let issuer = indirect.certificate_issuer()?;
@@ -199,13 +215,13 @@ impl Holder {
     ///
     /// # Errors
     /// A certificate can't be encoded.
-    pub fn trust_list(&self, days: u32, trusted: &[&Self]) -> Result<String> {
+    pub fn trust_list(&self, lifetime: Duration, trusted: &[&Self]) -> Result<String> {
         let certificates = trusted.iter().map(|holder| holder.pem()).collect::<Result<Vec<_>>>()?;
         let header = json!({ "alg": "ES256", "typ": "JWT" });
         let list = json!({
             "version": "1.0",
             "sequence": now(),
-            "exp": now() + u64::from(days) * DAY,
+            "exp": now() + lifetime.as_secs(),
             "trustList": certificates,
         });
         let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
@@ -215,6 +231,18 @@ impl Holder {
             .map_err(|e| wrong("the trust list", e))?;
         Ok(format!("{signed}.{}\n", URL_SAFE_NO_PAD.encode(signature.to_bytes())))
     }
+}
+
+/// The revocation of a certificate, now.
+///
+/// # Errors
+/// The time can't be encoded.
+pub fn revocation(certificate: &Certificate) -> Result<RevokedCert> {
+    Ok(RevokedCert {
+        serial_number: certificate.tbs_certificate().serial_number().clone(),
+        revocation_date: Time::now().map_err(|e| wrong("the revocation", e))?,
+        crl_entry_extensions: None,
+    })
 }
 
 /// What makes a CRL an indirect one (RFC 5280 §5.2.5).
@@ -245,17 +273,75 @@ impl Indirect<'_> {
     }
 }
 
-/// A request for a certificate with these codes, PEM.
+/// A request for a certificate with these codes.
 ///
 /// # Errors
 /// [`Code::Generic`]: a name or a code that can't be encoded.
-pub fn request(key: &NewKey, subject: &str, spcs: &[String]) -> Result<String> {
-    let made = || -> builder::Result<String> {
+pub fn request(key: &NewKey, subject: &str, spcs: &[String]) -> Result<CertReq> {
+    let made = || -> builder::Result<CertReq> {
         let mut builder = RequestBuilder::new(Name::from_str(subject)?)?;
         builder.add_extension(extension(TN_AUTH_LIST, false, encode_spcs(spcs)?)?)?;
-        Ok(builder.build::<_, DerSignature>(&signer(key))?.to_pem(LineEnding::LF)?)
+        builder.build::<_, DerSignature>(&signer(key))
     };
     made().map_err(|e| wrong(&format!("the request of {subject:?}"), e))
+}
+
+/// Anything of X.509 as PEM.
+///
+/// # Errors
+/// It can't be encoded.
+pub fn pem(what: &impl EncodePem) -> Result<String> {
+    what.to_pem(LineEnding::LF).map_err(|e| wrong("the PEM text", e))
+}
+
+/// What a request asks for, once it is known that its key signed it.
+///
+/// # Errors
+/// [`Code::Generic`]: it is not a request, or its signature is not that of its key on P-256.
+pub fn read_request(der: &[u8]) -> Result<Requested> {
+    let bad = |why: &str| Error::new(Code::Generic, format!("the request can't be used: {why}"));
+    let request = CertReq::from_der(der).map_err(|e| bad(&e.to_string()))?;
+    let key = request.info.public_key.clone();
+    let spki = key.to_der().map_err(|e| bad(&e.to_string()))?;
+    let point =
+        p256::PublicKey::from_public_key_der(&spki).map_err(|_| bad("its key is not on P-256"))?;
+    let signed = request.info.to_der().map_err(|e| bad(&e.to_string()))?;
+    let signature = DerSignature::from_bytes(request.signature.raw_bytes());
+    signature
+        .and_then(|signature| VerifyingKey::from(point).verify(&signed, &signature))
+        .map_err(|_| bad("its signature is not that of its key"))?;
+    let mut tn_auth_list = None;
+    for attribute in request.info.attributes.iter().filter(|a| a.oid == ExtensionReq::OID) {
+        for value in attribute.values.iter() {
+            let asked =
+                value.decode_as::<ExtensionReq>().map_err(|e: der::Error| bad(&e.to_string()))?;
+            let list = asked.0.into_iter().find(|extension| extension.extn_id == TN_AUTH_LIST);
+            tn_auth_list = list.map(|list| list.extn_value.into_bytes().to_vec()).or(tn_auth_list);
+        }
+    }
+    Ok(Requested { subject: request.info.subject, key, tn_auth_list })
+}
+
+/// What a request asks for.
+pub struct Requested {
+    /// Who asks.
+    pub subject: Name,
+    /// For which key.
+    pub key: SubjectPublicKeyInfoOwned,
+    /// DER.
+    pub tn_auth_list: Option<Vec<u8>>,
+}
+
+fn certify(
+    profile: Profile<'_>,
+    lifetime: Duration,
+    key: SubjectPublicKeyInfoOwned,
+    issuer: &NewKey,
+) -> builder::Result<Certificate> {
+    let serial = SerialNumber::new(&serial())?;
+    let validity = Validity::from_now(lifetime)?;
+    CertificateBuilder::new(profile, serial, validity, key)?
+        .build::<_, DerSignature>(&signer(issuer))
 }
 
 struct Profile<'a> {
@@ -287,7 +373,7 @@ impl BuilderProfile for Profile<'_> {
         let (ca, path_len, usage) = match self.role {
             Role::Ca(path_len) => (true, *path_len, KeyUsages::KeyCertSign | KeyUsages::CRLSign),
             Role::Administrator => (false, None, KeyUsages::CRLSign | KeyUsages::DigitalSignature),
-            Role::Signer { .. } => (false, None, KeyUsages::DigitalSignature.into()),
+            Role::Signer { .. } | Role::Server => (false, None, KeyUsages::DigitalSignature.into()),
         };
         let constraints = BasicConstraints { ca, path_len_constraint: path_len };
         all.push((true, &constraints).to_extension(&self.subject, &all)?);
@@ -305,6 +391,14 @@ impl BuilderProfile for Profile<'_> {
                 PolicyInformation { policy_identifier: SHAKEN_POLICY, policy_qualifiers: None };
             let policies = CertificatePolicies(vec![policy]);
             all.push((false, &policies).to_extension(&self.subject, &all)?);
+        }
+        if matches!(self.role, Role::Server) {
+            let names = SubjectAltName(vec![
+                GeneralName::DnsName(der::asn1::Ia5String::new("localhost")?),
+                GeneralName::IpAddress(OctetString::new(Ipv4Addr::LOCALHOST.octets())?),
+                GeneralName::IpAddress(OctetString::new(Ipv6Addr::LOCALHOST.octets())?),
+            ]);
+            all.push(names.to_extension(&self.subject, &all)?);
         }
         Ok(all)
     }
@@ -329,9 +423,8 @@ fn now() -> u64 {
     UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
-fn after(days: u32) -> der::Result<Time> {
-    let then = std::time::SystemTime::now() + Duration::from_secs(u64::from(days) * DAY);
-    Time::try_from(then)
+fn after(lifetime: Duration) -> der::Result<Time> {
+    Time::try_from(std::time::SystemTime::now() + lifetime)
 }
 
 /// Sixteen octets at random, positive: RFC 5280 §4.1.2.2 allows twenty.

@@ -5,12 +5,14 @@ mod crl;
 mod list;
 mod path;
 mod signature;
+mod standing;
 mod watched;
 
 pub(crate) use budget::Budget;
 pub use budget::{MAX_CHAIN_COST, MAX_MESSAGE_COST};
 pub use path::MAX_PATH_LEN;
 pub use signature::signature_oid;
+pub use standing::Standing;
 
 use crate::authority::TnAuthList;
 use crate::cert::{self, Certificate, Chain};

@@ -12,7 +12,7 @@ impl log::Log for Logger {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
         // What the libraries below say is of no use to who runs the service.
         let target = metadata.target();
-        target.starts_with("secsipidx") || target.starts_with("stir")
+        ["secsipidx", "stir", "sti::"].iter().any(|ours| target.starts_with(ours))
     }
 
     fn log(&self, record: &log::Record<'_>) {
@@ -51,6 +51,13 @@ fn one_line(message: &str) -> String {
 pub fn start(settings: &Log) {
     let level = settings.level.parse().unwrap_or(log::LevelFilter::Info);
     if log::set_boxed_logger(Box::new(Logger(settings.format))).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+/// The same for a command, whose steps are of interest if it says so.
+pub fn start_at(level: log::LevelFilter) {
+    if log::set_boxed_logger(Box::new(Logger(Format::Text))).is_ok() {
         log::set_max_level(level);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::path::Search;
 use super::signature::{Signed, check_signature};
+use super::standing::Standing;
 use crate::asn1::{self, Cursor, Extension};
 use crate::cert::Certificate;
 use crate::clock::time;
@@ -194,6 +195,14 @@ impl Crl {
         }
         self.issuers.push(name);
         Ok(self.issuers.len() - 1)
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            this_update: self.this_update,
+            next_update: self.next_update,
+            revoked: self.revoked.values().map(Vec::len).sum(),
+        }
     }
 
     /// Whether it is out of date and a newer one of its issuer is among these: then it is no reason
