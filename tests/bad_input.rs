@@ -174,7 +174,7 @@ fn keys_and_calls_to_sign() {
     for (key, code, part) in [
         ("missing.pem", -451, "No such file"),
         ("", -451, "directory"),
-        ("fifo.pem", -451, "no regular file"),
+        ("fifo.pem", -451, "not a regular file"),
         ("large.pem", -451, "more than"),
         ("empty.pem", -152, "no PEM private key"),
         ("bad.pem", -151, "makes no sense"),
@@ -202,7 +202,7 @@ fn keys_and_calls_to_sign() {
         ("p384.pem.pub", -114, "P-256"),
         ("rsa.pem.pub", -114, "P-256"),
         ("ed25519.pem.pub", -114, "P-256"),
-        ("fifo.pem", -451, "no regular file"),
+        ("fifo.pem", -451, "not a regular file"),
         ("both.pem", 1, ""),
     ] {
         let reply = kamailio

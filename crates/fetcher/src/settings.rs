@@ -104,17 +104,11 @@ impl Settings {
             return Ok(Vec::new());
         }
         let path = self.prefetch_file.display();
-        let length = std::fs::metadata(&self.prefetch_file)
-            .map_err(|e| wrong(format!("prefetch_file \"{path}\" can't be read: {e}")))?
-            .len();
-        if length > limits::MAX_PREFETCH_LEN {
-            return Err(wrong(format!(
-                "prefetch_file \"{path}\" has {length} octets: more than {} are too many",
-                limits::MAX_PREFETCH_LEN
-            )));
-        }
-        let text = std::fs::read_to_string(&self.prefetch_file)
-            .map_err(|e| wrong(format!("prefetch_file \"{path}\" can't be read: {e}")))?;
+        let unreadable =
+            |why: String| wrong(format!("prefetch_file \"{path}\" can't be read: {why}"));
+        let (_, text) = stir::file::read(&self.prefetch_file, limits::MAX_PREFETCH_LEN)
+            .map_err(|e| unreadable(e.to_string()))?;
+        let text = String::from_utf8(text).map_err(|e| unreadable(e.to_string()))?;
         let mut urls = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let url = line.trim();
@@ -211,5 +205,5 @@ pub mod limits {
     /// Least memory: a hundred of the largest chains.
     pub const MIN_BYTES: u64 = 8 * 1024 * 1024;
     /// Largest `prefetch_file`: 20,000 URLs are 2 MiB.
-    pub const MAX_PREFETCH_LEN: u64 = 8 * 1024 * 1024;
+    pub const MAX_PREFETCH_LEN: usize = 8 * 1024 * 1024;
 }

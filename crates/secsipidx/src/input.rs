@@ -13,18 +13,10 @@ pub const MAX_INPUT: u64 = 1024 * 1024;
 /// # Errors
 /// [`Code::FileRead`]: no such file, not UTF-8, more than [`MAX_INPUT`] octets.
 pub fn read(path: &str) -> Result<String> {
-    let wrong = |why: String| Error::new(Code::FileRead, format!("{path:?} {why}"));
-    let mut octets = Vec::new();
-    let read = if path == "-" {
-        io::stdin().lock().take(MAX_INPUT + 1).read_to_end(&mut octets)
-    } else {
-        File::open(path).and_then(|file| file.take(MAX_INPUT + 1).read_to_end(&mut octets))
-    };
-    read.map_err(|e| wrong(format!("can't be read: {e}")))?;
-    if octets.len() as u64 > MAX_INPUT {
-        return Err(wrong(format!("has more than {MAX_INPUT} octets")));
+    if path == "-" {
+        return text(path, io::stdin().lock());
     }
-    String::from_utf8(octets).map_err(|e| wrong(format!("is no text: {e}")))
+    text(path, File::open(path).map_err(|e| unreadable(path, &e))?)
 }
 
 /// The text of a regular file, or of `-`: a pipe would block, a device might never end.
@@ -32,9 +24,25 @@ pub fn read(path: &str) -> Result<String> {
 /// # Errors
 /// As [`read`].
 pub fn read_regular(path: &str) -> Result<String> {
-    if path != "-" && std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        let why = format!("{path:?} can't be read: it is no regular file");
-        return Err(Error::new(Code::FileRead, why));
+    if path == "-" {
+        return read(path);
     }
-    read(path)
+    let file = stir::file::open(path.as_ref());
+    let (file, _) = file.map_err(|e| unreadable(path, &e))?;
+    text(path, file)
+}
+
+/// A whole text, of bounded size.
+fn text(path: &str, from: impl Read) -> Result<String> {
+    let wrong = |why: String| Error::new(Code::FileRead, format!("{path:?} {why}"));
+    let mut octets = Vec::new();
+    from.take(MAX_INPUT + 1).read_to_end(&mut octets).map_err(|e| unreadable(path, &e))?;
+    if octets.len() as u64 > MAX_INPUT {
+        return Err(wrong(format!("has more than {MAX_INPUT} octets")));
+    }
+    String::from_utf8(octets).map_err(|e| wrong(format!("is no text: {e}")))
+}
+
+fn unreadable(path: &str, error: &io::Error) -> Error {
+    Error::new(Code::FileRead, format!("{path:?} can't be read: {error}"))
 }

@@ -160,5 +160,5 @@ fn a_header_names_no_file_and_a_key_no_pipe() {
         let why = inspect("");
         assert!(why.ends_with("(-401)"), "{info}: {why}");
     }
-    assert!(inspect(" --key fifo").contains("no regular file"));
+    assert!(inspect(" --key fifo").contains("not a regular file"));
 }

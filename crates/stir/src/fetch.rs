@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
+use crate::file;
 pub use crate::file::MAX_LEN;
 use crate::x5u::X5uRules;
 use nix::sys::signal::{SigSet, SigmaskHow};
@@ -14,6 +15,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a URL names.
+/// Largest `http_ca_file`, in bytes: a distribution's bundle has 220 KiB.
+const MAX_ROOTS_LEN: usize = 4 * 1024 * 1024;
+
+/// What is asked for: chains (ATIS-1000074 §5.3.1), what servers in France call them, one in DER,
+/// and whatever else a server takes a certificate for.
+const ACCEPTED: &str = "application/pem-certificate-chain, application/x-pem-file;q=0.9, application/pkix-cert;q=0.8, */*;q=0.5";
+/// What a server may send over HTTP/2 before it is read: the largest body fits.
+const HTTP2_WINDOW: u32 = 128 * 1024;
+/// Headers of an answer over HTTP/2, in bytes.
+const HTTP2_HEADERS: u32 = 16 * 1024;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
     /// The body of a 200 answer.
@@ -198,7 +210,8 @@ pub fn client_builder(config: &Config) -> Result<ClientBuilder> {
                 format!("http_ca_file \"{}\": {why}", config.http_ca_file.display()),
             )
         };
-        let text = std::fs::read(&config.http_ca_file).map_err(|e| wrong(&e.to_string()))?;
+        let text = file::read(&config.http_ca_file, MAX_ROOTS_LEN);
+        let (_, text) = text.map_err(|e| wrong(&format!("can't be read: {e}")))?;
         let roots = Certificate::from_pem_bundle(&text).map_err(|e| wrong(&reasons(&e)))?;
         if roots.is_empty() {
             return Err(wrong("there is no PEM certificate in it"));

@@ -2,9 +2,10 @@
 
 use crate::error::{Code, Error, Result};
 use lru::LruCache;
-use std::fs::{self, File, Metadata};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use nix::fcntl::OFlag;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -58,7 +59,7 @@ impl<T> Files<T> {
         {
             return Ok(Arc::clone(value));
         }
-        let text = read(path, &metadata)?;
+        let (_, text) = read_path(Path::new(path))?;
         let value = parse(&text)
             .map(Arc::new)
             .map_err(|e| Error::new(e.code(), format!("file \"{path}\": {}", e.message())))?;
@@ -80,21 +81,35 @@ impl<T> Files<T> {
     }
 }
 
-/// Reads a regular file of at most [`MAX_LEN`] octets.
-fn read(path: &str, metadata: &Metadata) -> Result<Vec<u8>> {
-    if !metadata.is_file() {
-        // A pipe would block the process, a device might never end.
-        let kind = if metadata.is_dir() { "a directory" } else { "no regular file" };
-        return Err(unreadable(path, &format!("it is {kind}")));
+/// Opens a regular file to read it, and nothing else: a pipe would block the process, a device might
+/// never end, and what a path names may be swapped at any time, so the open file is looked at.
+///
+/// # Errors
+/// The system's, or what else is there.
+pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    // Without O_NONBLOCK the opening of a pipe waits for a writer.
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        return Ok((file, metadata));
     }
+    let kind = if metadata.is_dir() { "a directory" } else { "not a regular file" };
+    Err(io::Error::other(format!("it is {kind}")))
+}
+
+/// Reads a whole regular file of at most `max` bytes.
+///
+/// # Errors
+/// As [`open`], or that it is larger.
+pub fn read(path: &Path, max: usize) -> io::Result<(Metadata, Vec<u8>)> {
+    let (file, metadata) = open(path)?;
     let mut text = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_LEN as u64 + 1).read_to_end(&mut text))
-        .map_err(|e| unreadable(path, &e.to_string()))?;
-    if text.len() > MAX_LEN {
-        return Err(unreadable(path, &format!("it has more than {MAX_LEN} octets")));
+    file.take(u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut text)?;
+    if text.len() > max {
+        return Err(io::Error::other(format!("it has more than {max} bytes")));
     }
-    Ok(text)
+    Ok((metadata, text))
 }
 
 /// What tells whether this file has changed.
@@ -107,8 +122,8 @@ pub(crate) fn stamp(path: &Path) -> Result<Stamp> {
 /// Reads a whole regular file of at most [`MAX_LEN`] octets.
 pub(crate) fn read_path(path: &Path) -> Result<(Stamp, Vec<u8>)> {
     let name = path.to_string_lossy();
-    let metadata = fs::metadata(path).map_err(|e| unreadable(&name, &e.to_string()))?;
-    Ok((Stamp::of(&metadata), read(&name, &metadata)?))
+    let (metadata, text) = read(path, MAX_LEN).map_err(|e| unreadable(&name, &e.to_string()))?;
+    Ok((Stamp::of(&metadata), text))
 }
 
 fn unreadable(path: &str, why: &str) -> Error {

@@ -15,7 +15,7 @@ mod config;
 mod credentials;
 mod error;
 pub mod fetch;
-mod file;
+pub mod file;
 pub mod identity;
 mod json;
 pub mod key;

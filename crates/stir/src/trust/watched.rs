@@ -1,9 +1,8 @@
 //! Files that are read once, and again when they change, with what was good kept in force.
 
 use crate::error::{Code, Error, Result};
-use crate::file::Stamp;
-use std::fs::{self, File, Metadata};
-use std::io::Read;
+use crate::file::{self, Stamp};
+use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -191,26 +190,16 @@ impl<T> Watched<T> {
     /// All of it or nothing.
     fn read_all(&self, files: &[(PathBuf, Metadata)]) -> Result<Vec<T>> {
         let mut all = Vec::new();
-        for (path, data) in files {
-            all.extend(self.read(path, data)?);
+        for (path, _) in files {
+            all.extend(self.read(path)?);
         }
         Ok(all)
     }
 
-    fn read(&self, path: &Path, data: &Metadata) -> Result<Vec<T>> {
-        let unreadable =
-            |why: &str| self.error(path, self.kind.unreadable, &format!("can't be read: {why}"));
-        if !data.is_file() {
-            // A pipe would block the process, a device might never end.
-            return Err(unreadable("it is no regular file"));
-        }
-        let mut text = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(self.kind.max_len as u64 + 1).read_to_end(&mut text))
-            .map_err(|e| unreadable(&e.to_string()))?;
-        if text.len() > self.kind.max_len {
-            return Err(unreadable(&format!("it has more than {} octets", self.kind.max_len)));
-        }
+    fn read(&self, path: &Path) -> Result<Vec<T>> {
+        let (_, text) = file::read(path, self.kind.max_len).map_err(|e| {
+            self.error(path, self.kind.unreadable, &format!("can't be read: {e}"))
+        })?;
         (self.parse)(&text).map_err(|e| self.error(path, e.code(), e.message()))
     }
 
