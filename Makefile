@@ -23,7 +23,7 @@ DEMO_PACKAGES := openssl util-linux procps
 TEST_PACKAGES := $(DEMO_PACKAGES) kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python3-modules \
 	kamailio-secsipid-modules libsecsipid-dev secsipidx \
 	g++ binutils pkgconf dpkg-dev \
-	sip-tester mmdebstrap valgrind python3-venv redis-server libfaketime prometheus \
+	sip-tester mmdebstrap valgrind python3-venv redis-server nghttp2-server gzip libfaketime prometheus \
 	chromium chromium-driver tcpdump wrk
 
 .PHONY: help

@@ -5,6 +5,7 @@ use fetcher::{Address, RemoteFetcher};
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use stir::fetch::Digest;
 use stir::{Code, Error, Fetch, Fetched, HttpFetcher, Result};
 
 /// Time for what a fetcher has at hand: one that runs needs a thousandth of it.
@@ -120,6 +121,12 @@ impl Fetch for Source {
         match self {
             Self::Fetchers(fetchers) => fetchers.remote.fetch_within(url, left),
             Self::Own(downloads) => downloads.fetch_within(url, left),
+        }
+    }
+
+    fn proven(&self, url: &str, body: &Digest) {
+        if let Self::Fetchers(fetchers) = self {
+            fetchers.remote.proven(url, body);
         }
     }
 }

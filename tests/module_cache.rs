@@ -271,6 +271,62 @@ fn https_asks_for_the_named_authority() {
 }
 
 #[test]
+fn servers_may_speak_http_2_alone() {
+    let lab = Lab::new();
+    lab.web_server("127.0.0.1");
+    let path = |name| lab.folder.join(name);
+    let server = Https::http2(lab.folder.path(), &path("web.pem"), &path("web-key.pem"));
+    let url = format!("https://127.0.0.1:{}/cert.pem", server.port);
+    // More than may be sent over HTTP/2 before it is read.
+    lab.folder.write("large.pem", vec![b'x'; 1 << 20]);
+    for fetchers in [0, 1] {
+        let cfg = cfg(&lab).param("http_ca_file", lab.path("ca.pem"));
+        let kamailio = Kamailio::start(&cfg.param("fetchers", fetchers).param("timeout", 10));
+        passes(&kamailio, &url);
+        fails(&kamailio, &url.replace("cert", "large"), -404, "more than 65536");
+    }
+}
+
+/// What servers of the field send instead of PEM: what can be read is, and what can't is named.
+#[test]
+fn bodies_in_other_forms_are_read_or_named() {
+    let (lab, http) = (Lab::new(), Http::start());
+    lab.openssl("x509 -in cert.pem -outform DER -out cert.der");
+    lab.openssl("crl2pkcs7 -nocrl -certfile cert.pem -out cert.p7");
+    lab.openssl("crl2pkcs7 -nocrl -certfile cert.pem -outform DER -out cert.p7c");
+    let gzip = Command::new("gzip").arg("--keep").arg(lab.folder.join("cert.pem")).status();
+    assert!(gzip.unwrap().success());
+    let read = |name: &str| std::fs::read(lab.folder.join(name)).unwrap();
+    let utf16 = lab.read("cert.pem").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let gzipped = "Content-Encoding: gzip\r\nContent-Type: application/pem-certificate-chain\r\n";
+    let rows = [
+        ("/gzip", gzipped, read("cert.pem.gz"), ""),
+        ("/der", "Content-Type: application/pkix-cert\r\n", read("cert.der"), ""),
+        ("/p7", "Content-Type: text/p7\r\n", read("cert.p7"), "PKCS#7 in PEM"),
+        ("/p7c", "Content-Type: text/p7c\r\n", read("cert.p7c"), "PKCS#7 in DER"),
+        ("/raw", "Content-Type: text/raw\r\n", read("cert.pem.gz"), "gzip data"),
+        ("/utf16", "Content-Type: text/utf16\r\n", utf16, "UTF-16"),
+        ("/html", "Content-Type: text/html\r\n", b"<html>Log in".to_vec(), "HTML"),
+        ("/json", "Content-Type: text/json\r\n", b"{\"error\":404}".to_vec(), "JSON"),
+    ];
+    for fetchers in [0, 1] {
+        let kamailio = Kamailio::start(&cfg(&lab).param("fetchers", fetchers));
+        for (path, headers, body, named) in &rows {
+            let url = http.on(path, Answer::With(headers, body.clone()));
+            if named.is_empty() {
+                passes(&kamailio, &url);
+                continue;
+            }
+            let reply = call(&kamailio, &url);
+            let (code, error) = (reply.number("X-Code"), reply.header("X-Error"));
+            assert!([-101, -102].contains(&code), "{path}: {code}");
+            let content_type = format!("(Content-Type: text{path})");
+            assert!(error.contains(named) && error.contains(&content_type), "{path}: {error}");
+        }
+    }
+}
+
+#[test]
 fn downloads_go_by_way_of_the_proxy() {
     let (lab, proxy) = (Lab::new(), Http::start());
     let url = "http://certs.invalid/cert.pem";

@@ -94,7 +94,7 @@ impl Fetch for Certificates {
             _ if url.ends_with("404") => return Err(Error::new(Code::HttpStatus, "not there")),
             _ => &SIGNERS.spc,
         };
-        Ok(Fetched { body: chain.clone().into_bytes(), until: None })
+        Ok(Fetched::new(chain.clone().into_bytes(), None))
     }
 }
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub enum Answer {
     Ok(Vec<u8>),
+    /// 200 with these headers (lines) and this body.
+    With(&'static str, Vec<u8>),
     Status(u16),
     Redirect(String),
     /// The same after a while: the server's own pace.
@@ -123,6 +125,11 @@ impl Shared {
                 )?;
                 stream.write_all(&body)
             }
+            Answer::With(headers, body) => {
+                let more = format!("Content-Length: {}\r\n{headers}", body.len());
+                stream.write_all(head("200 OK", &more).as_bytes())?;
+                stream.write_all(&body)
+            }
             Answer::Slow(time, body) => {
                 std::thread::sleep(time);
                 stream.write_all(
@@ -195,6 +202,26 @@ impl Https {
             .unwrap();
         super::wait_for("the HTTPS server", Duration::from_secs(10), || {
             TcpStream::connect((host, port)).ok()
+        });
+        Self { child, port }
+    }
+}
+
+impl Https {
+    /// nghttp2's server, which speaks HTTP/2 and nothing else.
+    pub fn http2(folder: &Path, certificate: &Path, key: &Path) -> Self {
+        let port = super::kamailio::free_port();
+        let child = Command::new("nghttpd")
+            .args(["--address=127.0.0.1", "--htdocs", "."])
+            .arg(port.to_string())
+            .args([key, certificate])
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|e| panic!("nghttpd can't run ({e}): run make deps"));
+        super::wait_for("the HTTP/2 server", Duration::from_secs(10), || {
+            TcpStream::connect(("127.0.0.1", port)).ok()
         });
         Self { child, port }
     }

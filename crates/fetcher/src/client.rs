@@ -16,6 +16,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use stir::fetch::Digest;
 use stir::{Code, Error, Fetch, Fetched, Result};
 
 /// The service's answer is due this part of the deadline before the caller's own end, so that it
@@ -23,6 +24,8 @@ use stir::{Code, Error, Fetch, Fetched, Result};
 const MARGIN_SHARE: u32 = 10;
 /// … and no more than this.
 const MAX_MARGIN: Duration = Duration::from_millis(100);
+/// Time to connect for what is told without an answer: a call is waiting for its own.
+const TELL: Duration = Duration::from_millis(5);
 /// What an operator waits for services that hang, or a counter: the process may be a SIP worker.
 const OPERATOR: Duration = Duration::from_secs(1);
 /// … and no less for each of them: an order has to reach all.
@@ -176,7 +179,7 @@ pub(crate) fn get(url: &str, timeout: Duration) -> Request {
 /// What such a request is answered with.
 pub(crate) fn fetched(reply: Reply) -> Result<Fetched> {
     match reply {
-        Reply::Body(until, body) => Ok(Fetched { body, until: Some(until) }),
+        Reply::Body(until, body) => Ok(Fetched::new(body, Some(until))),
         Reply::Failed(code, why) => Err(protocol::error(code, why)),
         _ => Err(unexpected()),
     }
@@ -197,6 +200,13 @@ impl Fetch for RemoteFetcher {
     fn fetch(&self, url: &str) -> Result<Fetched> {
         self.fetch_within(url, self.timeout)
     }
+
+    fn proven(&self, url: &str, body: &Digest) {
+        // A service that can't be told now is told at the next download of this URL.
+        if let Ok(service) = self.of(url) {
+            service.tell(&Request::Proven(*body, url.into()));
+        }
+    }
 }
 
 impl Service {
@@ -205,6 +215,20 @@ impl Service {
         match self.exchange(request, limit)? {
             Reply::Failed(code, why) => Err(protocol::error(code, why)),
             reply => Ok(reply),
+        }
+    }
+
+    /// Tells it something, without an answer and without waiting for room to write.
+    fn tell(&self, request: &Request) {
+        let pid = std::process::id();
+        let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = kept.take().filter(|(owner, _)| *owner == pid).map(|(_, c)| Ok(c));
+        let connection =
+            connection.unwrap_or_else(|| Connection::open(&self.address, Instant::now() + TELL));
+        // What was told in part closes the connection: the next request opens another.
+        match connection.and_then(|connection| connection.tell(request)) {
+            Ok(connection) => *kept = Some((pid, connection)),
+            Err(e) => log::debug!("the fetcher at {} is not told: {e}", self.address),
         }
     }
 
@@ -255,6 +279,14 @@ impl Connection {
             )));
         }
         Ok(Self { stream: UnixStream::from(fd), next: 0 })
+    }
+
+    fn tell(mut self, request: &Request) -> io::Result<Self> {
+        let frame = request.encode(0);
+        self.stream.set_nonblocking(true)?;
+        let written = self.stream.write(&frame)?;
+        self.stream.set_nonblocking(false)?;
+        if written == frame.len() { Ok(self) } else { Err(ErrorKind::WriteZero.into()) }
     }
 
     fn ask(&mut self, request: &Request, deadline: Instant) -> io::Result<Reply> {

@@ -5,10 +5,11 @@ use crate::freshness::Freshness;
 use crate::hosts::Names;
 use crate::resolve::Resolver;
 use crate::settings::{Settings, limits, wrong};
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use reqwest::{Client, Response};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use stir::fetch::{self, MAX_LEN, reasons};
 use stir::{Code, Error, Result, X5uRules};
 
@@ -19,7 +20,8 @@ pub(crate) struct Downloads {
 
 /// What a server answered.
 pub(crate) enum Answer {
-    New(Vec<u8>, Freshness),
+    /// Body, freshness and Content-Type.
+    New(Vec<u8>, Freshness, String),
     NotModified(Freshness),
 }
 
@@ -27,6 +29,8 @@ pub(crate) enum Answer {
 pub(crate) struct Failure {
     pub error: Error,
     pub class: Class,
+    /// How long the server asks to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 /// Kinds of failures that are counted.
@@ -34,17 +38,17 @@ pub(crate) struct Failure {
 pub(crate) enum Class {
     Connect,
     Timeout,
-    /// The server's own trouble (5xx).
+    /// The server's own trouble (5xx), or ours with it (429): it may be over soon.
     Server,
     Status,
     Body,
 }
 
 impl Class {
-    /// Whether the server as a whole is in trouble, not just one URL of it: a caller may name any
-    /// URL, and must not be able to have a good server left alone.
+    /// Whether it may be that the server as a whole is gone: it gave no answer at all. What it answers
+    /// is one URL's, and a caller may name any.
     pub(crate) const fn is_dead(self) -> bool {
-        matches!(self, Self::Connect | Self::Timeout | Self::Server)
+        matches!(self, Self::Connect | Self::Timeout)
     }
 }
 
@@ -74,10 +78,14 @@ impl Downloads {
         let fail = |class, code, why: String| Failure {
             error: Error::new(code, format!("\"{url}\" {why}")),
             class,
+            retry_after: None,
         };
         // From parse_url, so that every refusal is the core's own.
-        let parsed =
-            fetch::parse_url(url).map_err(|error| Failure { error, class: Class::Connect })?;
+        let parsed = fetch::parse_url(url).map_err(|error| Failure {
+            error,
+            class: Class::Connect,
+            retry_after: None,
+        })?;
         let send = async |conditions: HeaderMap| {
             let request = self.client.get(parsed.clone()).headers(conditions);
             request.send().await.map_err(|e| {
@@ -99,14 +107,38 @@ impl Downloads {
         }
         let status = response.status();
         if status != StatusCode::OK {
-            let class = if status.is_server_error() { Class::Server } else { Class::Status };
+            let busy = status == StatusCode::TOO_MANY_REQUESTS;
+            let class =
+                if busy || status.is_server_error() { Class::Server } else { Class::Status };
             let why = format!("answers {status}, not 200 (redirects are not followed)");
-            return Err(fail(class, Code::HttpStatus, why));
+            let asks = busy || status == StatusCode::SERVICE_UNAVAILABLE;
+            let retry_after = asks.then(|| retry_after(response.headers())).flatten();
+            return Err(Failure { retry_after, ..fail(class, Code::HttpStatus, why) });
         }
-        let freshness = Freshness::of(response.headers());
-        let body = read(response).await.map_err(|why| fail(Class::Body, Code::HttpBody, why))?;
-        Ok(Answer::New(body, freshness))
+        let headers = response.headers();
+        let (freshness, content_type) = (Freshness::of(headers), fetch::content_type(headers));
+        let body = match fetch::check_encoding(headers) {
+            Ok(()) => read(response).await,
+            Err(why) => Err(why),
+        };
+        let body = body.map_err(|why| fail(Class::Body, Code::HttpBody, why))?;
+        Ok(Answer::New(body, freshness, content_type))
     }
+}
+
+/// How long a server asks to be left alone (RFC 9110 §10.2.3), at most
+/// [`MAX_RETRY_AFTER`](limits::MAX_RETRY_AFTER).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let time = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let at = httpdate::parse_http_date(value).ok()?;
+            // One that is over asks for nothing.
+            at.duration_since(SystemTime::now()).unwrap_or_default()
+        }
+    };
+    Some(time.min(limits::MAX_RETRY_AFTER)).filter(|time| !time.is_zero())
 }
 
 /// Reads up to [`MAX_LEN`] octets.
@@ -126,5 +158,38 @@ async fn read(mut response: Response) -> Result<Vec<u8>, String> {
                 return Err(format!("breaks off after {} octets: {}", body.len(), reasons(&e)));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use limits::MAX_RETRY_AFTER;
+
+    #[test]
+    fn servers_say_when_to_come_back() {
+        let asked = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers)
+        };
+        let seconds = |n| Some(Duration::from_secs(n));
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+        for (value, time) in [
+            ("7", seconds(7)),
+            (" 7 ", seconds(7)),
+            ("0", None),
+            ("-1", None),
+            ("soon", None),
+            ("86400", Some(MAX_RETRY_AFTER)),
+            ("99999999999999999999", None),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", None),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(MAX_RETRY_AFTER)),
+        ] {
+            assert_eq!(asked(value), time, "{value:?}");
+        }
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60));
+        let time = asked(&date).unwrap();
+        assert!(time > Duration::from_secs(50) && time <= Duration::from_secs(60), "{time:?}");
     }
 }

@@ -19,6 +19,7 @@ mod resolve;
 mod serve;
 mod service;
 mod settings;
+mod sharing;
 mod slots;
 mod stats;
 mod tiers;

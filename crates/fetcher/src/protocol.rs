@@ -3,6 +3,7 @@
 //! is no version.
 
 use serde::{Deserialize, Serialize};
+use stir::fetch::Digest;
 use stir::{Code, Error, Result};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -23,6 +24,8 @@ pub(crate) enum Request {
     Peek(String),
     /// A certificate later on: it is fetched now, and the answer comes at once.
     Prefetch(String),
+    /// A token has verified with the certificate in a body that this URL delivered. Not answered.
+    Proven(Digest, String),
     /// Forget one URL, or all of them (empty).
     Flush(String),
     List,
@@ -67,6 +70,7 @@ impl Request {
             Self::Get(millis, url) => frame(number, b'g', &[&millis.to_le_bytes(), url.as_bytes()]),
             Self::Peek(url) => frame(number, b'k', &[url.as_bytes()]),
             Self::Prefetch(url) => frame(number, b'p', &[url.as_bytes()]),
+            Self::Proven(body, url) => frame(number, b'v', &[body, url.as_bytes()]),
             Self::Flush(url) => frame(number, b'f', &[url.as_bytes()]),
             Self::List => frame(number, b'l', &[]),
             Self::Stats => frame(number, b's', &[]),
@@ -84,6 +88,10 @@ impl Request {
             }
             (b'k', url) => Self::Peek(text(url)?),
             (b'p', url) => Self::Prefetch(text(url)?),
+            (b'v', content) => {
+                let (body, url) = content.split_first_chunk()?;
+                Self::Proven(*body, text(url)?)
+            }
             (b'f', url) => Self::Flush(text(url)?),
             (b'l', []) => Self::List,
             (b's', []) => Self::Stats,
@@ -197,6 +205,7 @@ mod tests {
             Request::Get(7, url()),
             Request::Peek(url()),
             Request::Prefetch(url()),
+            Request::Proven([7; 32], url()),
             Request::Flush(String::new()),
             Request::List,
             Request::Stats,
@@ -214,9 +223,17 @@ mod tests {
         ] {
             assert_eq!(Reply::decode(&reply.encode(3)[LENGTH..]), Some((3, reply)));
         }
-        for junk in
-            [&b""[..], b"123", b"1234", b"1234x", b"1234g12", b"1234p\xff", b"1234lx", b"1234nx"]
-        {
+        for junk in [
+            &b""[..],
+            b"123",
+            b"1234",
+            b"1234x",
+            b"1234g12",
+            b"1234p\xff",
+            b"1234v12",
+            b"1234lx",
+            b"1234nx",
+        ] {
             assert_eq!(Request::decode(junk), None, "{junk:?}");
             assert_eq!(Reply::decode(junk), None, "{junk:?}");
         }

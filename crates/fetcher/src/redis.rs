@@ -134,8 +134,8 @@ impl Redis {
 
     /// Sets a value that Redis forgets after this time.
     pub(crate) async fn set(&self, key: &str, value: &[u8], time: Duration) -> Answer<()> {
-        let seconds = time.as_secs().max(1).to_string();
-        self.done(&[b"SET", key.as_bytes(), value, b"EX", seconds.as_bytes()]).await
+        let millis = time.as_millis().max(1).to_string();
+        self.done(&[b"SET", key.as_bytes(), value, b"PX", millis.as_bytes()]).await
     }
 
     /// Sets a mark that is gone after this time; whether it was not there.

@@ -78,6 +78,7 @@ pub fn run(
         let service = Rc::new(Service::new(settings)?);
         spawn_local(Rc::clone(&service).prefetch_all(settings.prefetch()?));
         spawn_local(Rc::clone(&service).sweep());
+        spawn_local(Rc::clone(&service).share_all());
         spawn_local(tick(Rc::clone(&service), idle));
         spawn_local(accept(listener, service));
         shutdown.asked().await;
@@ -184,6 +185,10 @@ async fn connection(service: &Rc<Service>, stream: UnixStream) -> io::Result<()>
                 Ok(()) => Content::Done,
                 Err(e) => Content::Got(Err(e)),
             },
+            Request::Proven(body, url) => {
+                service.proven(&url, &body);
+                continue;
+            }
             Request::Flush(url) => {
                 service.flush((!url.is_empty()).then_some(url.as_str())).await;
                 Content::Done

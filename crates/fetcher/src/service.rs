@@ -1,6 +1,6 @@
 //! What the service knows, and how it answers.
 
-use crate::cache::{Cache, Entry};
+use crate::cache::{Cache, Displaced, Entry};
 use crate::download::Downloads;
 use crate::hosts::{Hosts, backoff};
 use crate::redis::Redis;
@@ -9,8 +9,9 @@ use crate::slots::Slots;
 use crate::stats::Stats;
 use lru::LruCache;
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stir::store::Store;
 use stir::{Clock, Code, Error, Result, SystemClock};
@@ -31,16 +32,28 @@ pub(crate) enum Look {
     Wait(oneshot::Receiver<Outcome>),
 }
 
+/// For whom a URL is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The callers who wait for it.
+    ByCallers,
+    /// Calls to come: a certificate in use is about to run out.
+    Ahead,
+    /// An operator, who named it.
+    ByOperator,
+}
+
 /// One URL being fetched.
 pub(crate) struct Flight {
     pub waiters: RefCell<Vec<oneshot::Sender<Outcome>>>,
-    /// Wanted whether anybody waits or not.
-    pub keep: Cell<bool>,
+    pub wanted: Cell<Wanted>,
 }
 
 impl Flight {
+    /// Whether there is anybody still who wants it.
     pub(crate) fn wanted(&self) -> bool {
-        self.keep.get() || self.waiters.borrow().iter().any(|waiter| !waiter.is_closed())
+        self.wanted.get() != Wanted::ByCallers
+            || self.waiters.borrow().iter().any(|waiter| !waiter.is_closed())
     }
 }
 
@@ -56,10 +69,12 @@ pub(crate) struct Service {
     pub settings: Settings,
     pub downloads: Downloads,
     pub redis: Option<Redis>,
-    pub store: Option<Store>,
+    pub store: Option<Arc<Store>>,
     pub slots: Rc<Slots>,
-    /// Certificates that were put into the folder since it was swept for their number last.
-    pub put: Cell<u32>,
+    /// URLs for which Redis does not have yet what it is to have.
+    pub unshared: RefCell<VecDeque<Arc<str>>>,
+    /// Says that there are some.
+    pub to_share: Notify,
     /// Says when it is worth looking whether the folder holds too much.
     pub full: Notify,
     state: RefCell<State>,
@@ -83,9 +98,10 @@ impl Service {
         Ok(Self {
             downloads: Downloads::new(settings, hosts.names())?,
             redis: settings.redis()?.map(Redis::new),
-            store: Store::new(&settings.http.cache_dir, settings.cache_max),
+            store: Store::new(&settings.http.cache_dir, settings.cache_max).map(Arc::new),
             slots: Rc::default(),
-            put: Cell::new(0),
+            unshared: RefCell::default(),
+            to_share: Notify::new(),
             full: Notify::new(),
             state: RefCell::new(State {
                 cache: Cache::new(settings.entries, settings.bytes),
@@ -124,7 +140,7 @@ impl Service {
                 self.slots.renew(flight);
                 Rc::clone(flight)
             }
-            None => match self.start(state, url, false) {
+            None => match self.start(state, url, Wanted::ByCallers) {
                 Ok(flight) => flight,
                 Err(e) => return Look::Ready(Err(e)),
             },
@@ -148,7 +164,7 @@ impl Service {
     fn at_hand(&self, state: &mut State, url: &str) -> Result<Outcome, Option<Served>> {
         let now = SystemClock.now();
         let mut stale = None;
-        if let Some(entry) = state.cache.used(url) {
+        if let Some(entry) = state.cache.get(url) {
             if now < entry.until {
                 state.stats.hits_memory += 1;
                 return Ok(Ok(handed(entry, now)));
@@ -197,10 +213,10 @@ impl Service {
         self: &Rc<Self>,
         state: &mut State,
         url: &str,
-        keep: bool,
+        wanted: Wanted,
     ) -> Result<Rc<Flight>> {
         let host = host(url).inspect_err(|_| state.stats.failed_url += 1)?;
-        let flight = Rc::new(Flight { waiters: RefCell::default(), keep: Cell::new(keep) });
+        let flight = Rc::new(Flight { waiters: RefCell::default(), wanted: Cell::new(wanted) });
         let url: Rc<str> = url.into();
         state.flights.insert(Rc::clone(&url), Rc::clone(&flight));
         let landing = Landing { service: Rc::clone(self), url };
@@ -208,11 +224,19 @@ impl Service {
         Ok(flight)
     }
 
-    /// Remembers that a URL failed; how often in a row decides for how long.
-    pub(crate) fn remember_failure(&self, state: &mut State, url: &Rc<str>, error: &Error) {
+    /// Remembers that a URL failed; how often in a row decides for how long, and its server where it
+    /// asks for more.
+    pub(crate) fn remember_failure(
+        &self,
+        state: &mut State,
+        url: &Rc<str>,
+        error: &Error,
+        retry_after: Option<Duration>,
+    ) {
         let count = state.negatives.peek(url).map_or(0, |negative| negative.count);
         let first = Duration::from_secs(self.settings.negative_ttl.into());
-        let until = Instant::now() + backoff(first, count);
+        let pause = backoff(first, count).max(retry_after.unwrap_or_default());
+        let until = Instant::now() + pause;
         state.negative(url, Negative { error: error.clone(), until, count: count + 1 });
     }
 
@@ -255,9 +279,9 @@ impl State {
     }
 
     /// Takes a certificate in.
-    pub(crate) fn keep(&mut self, url: &Rc<str>, entry: Entry) {
+    pub(crate) fn keep(&mut self, url: &Rc<str>, entry: Entry) -> Displaced {
         self.negatives.pop(url);
-        self.cache.put(Rc::clone(url), entry);
+        self.cache.put(url, entry)
     }
 }
 

@@ -36,9 +36,10 @@ pub struct Settings {
     /// Seconds that a failure is remembered; doubles with each that follows, up to
     /// [`MAX_NEGATIVE`](crate::limits::MAX_NEGATIVE).
     pub negative_ttl: u32,
-    /// Certificates in memory.
+    /// Certificates in memory with which tokens have verified; others beside them:
+    /// [`PROBATION_ENTRIES`](crate::limits::PROBATION_ENTRIES).
     pub entries: u32,
-    /// Octets of certificates in memory.
+    /// Octets of those in memory.
     pub bytes: u64,
     /// `redis://[user:password@]host[:port][/db][?timeout=ms]`; empty for none.
     pub cache_url: String,
@@ -151,6 +152,23 @@ pub mod limits {
     /// Servers remembered of each kind: those that delivered a certificate, and the others. The
     /// field has a few hundred.
     pub const MAX_HOSTS: usize = 4096;
+    /// Certificates with which no token has verified yet, in memory: each call needs its own for the
+    /// moment between download and verification, and 5,000 calls a second have been served.
+    pub const PROBATION_ENTRIES: usize = 4096;
+    /// … their bytes: each of the usual 3 KiB, or 256 of the largest.
+    pub const PROBATION_BYTES: usize = 16 * 1024 * 1024;
+    /// … and for how long they stay, in seconds: a carrier whom nobody trusts costs one download in
+    /// five minutes.
+    pub const PROBATION_TIME: i64 = 300;
+    /// How long another service that waits for a download waits on for its certificate to verify a
+    /// token, before it downloads itself: a call is checked within milliseconds.
+    pub const PROOF_GRACE: Duration = Duration::from_millis(250);
+    /// How long a server that delivered a certificate, or whose certificate verified a token, is never
+    /// left alone: strangers name URLs at it, and what fails of them must not hit its others.
+    pub const DELIVERED_LATELY: Duration = Duration::from_secs(86_400);
+    /// Longest that a server is left alone because it asks for it (Retry-After): who makes a server
+    /// say so keeps its new certificates from being fetched for no longer.
+    pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
     /// Failures of a server in a row after which it is left alone: one may be chance.
     pub const BREAKER_FAILURES: u32 = 3;
     /// Downloads at once of certificates that are in use or that the operator named.
@@ -193,6 +211,9 @@ pub mod limits {
     pub const REDIS_PAUSE: Duration = Duration::from_secs(1);
     /// … up to this.
     pub const MAX_REDIS_PAUSE: Duration = Duration::from_secs(30);
+    /// URLs whose certificates wait to be written to Redis, or to be taken out: what is more stays
+    /// there until its time is over, or is downloaded by others themselves.
+    pub const MAX_UNSHARED: usize = 4096;
     /// How often one looks for what another service is downloading.
     pub const REDIS_POLL: Duration = Duration::from_millis(25);
     /// How often `cache_dir` is swept.

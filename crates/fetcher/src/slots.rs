@@ -12,9 +12,9 @@ use tokio::sync::oneshot;
 /// Why a URL is downloaded. Each kind has slots of its own, so a flood of one holds up no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It delivered a certificate before, or the operator named it.
+    /// Its certificate is in use, or the operator named it.
     Kept = 0,
-    /// Its server delivered one before.
+    /// A certificate of its server verified a token.
     Known = 1,
     /// Nobody has heard of it.
     New = 2,
@@ -203,14 +203,15 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::Wanted;
     use std::cell::Cell;
 
-    fn flight(keep: bool) -> Rc<Flight> {
-        Rc::new(Flight { waiters: RefCell::default(), keep: Cell::new(keep) })
+    fn flight(wanted: Wanted) -> Rc<Flight> {
+        Rc::new(Flight { waiters: RefCell::default(), wanted: Cell::new(wanted) })
     }
 
     fn queue(slots: &Rc<Slots>, kind: Kind, host: &str) -> Option<oneshot::Receiver<Permit>> {
-        slots.queue(kind, &host.into(), &flight(true))
+        slots.queue(kind, &host.into(), &flight(Wanted::Ahead))
     }
 
     #[test]
@@ -259,7 +260,7 @@ mod tests {
         assert!(queue(&slots, Kind::New, "x").expect("room").try_recv().is_err());
         assert!(queue(&slots, Kind::Kept, "x").expect("room").try_recv().is_ok());
         let mut wanted = queue(&slots, Kind::New, "wanted").expect("room");
-        let unwanted = slots.queue(Kind::New, &"y".into(), &flight(false));
+        let unwanted = slots.queue(Kind::New, &"y".into(), &flight(Wanted::ByCallers));
         drop(flood);
         assert!(wanted.try_recv().is_ok());
         assert!(unwanted.expect("room").try_recv().is_err());
@@ -272,7 +273,7 @@ mod tests {
         let slots = Rc::new(Slots::default());
         let mut busy: Vec<_> =
             (0..SLOTS_HOST).map(|_| queue(&slots, Kind::Known, "h").expect("room")).collect();
-        let asked = flight(true);
+        let asked = flight(Wanted::Ahead);
         let mut turn = slots.queue(Kind::Known, &"h".into(), &asked).expect("room");
         let _younger: Vec<_> = (0..9).map(|_| queue(&slots, Kind::Known, "h")).collect();
         slots.renew(&asked);

@@ -93,7 +93,7 @@ stats! {
     waiting,
     /// Certificates in memory.
     entries,
-    /// … of them in the part that a flood does not reach.
+    /// … of them those with which tokens have verified, or that an operator named.
     protected,
     /// Octets that they take.
     bytes,

@@ -3,61 +3,87 @@
 use crate::cache::{Entry, Tier};
 use crate::download::{Answer, Class, Failure};
 use crate::freshness::Freshness;
+use crate::hosts::Pause;
 use crate::redis;
-use crate::service::{Flight, Outcome, Service, busy, failed, handed};
+use crate::service::{Flight, Outcome, Service, Wanted, busy, failed, handed};
 use crate::settings::limits;
 use crate::slots::Kind;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use stir::cert::Chain;
 use stir::store::{self, Stored};
 use stir::{Clock, Code, Error, Result, SystemClock};
 
+/// What was found somewhere; times are Unix seconds.
+struct Found<'a> {
+    body: &'a [u8],
+    content_type: &'a str,
+    tier: Tier,
+    fetched: i64,
+    until: i64,
+    freshness: Option<Freshness>,
+}
+
+impl<'a> Found<'a> {
+    /// Where nothing else is known of it.
+    const fn at(tier: Tier, body: &'a [u8], fetched: i64, until: i64) -> Self {
+        Self { body, content_type: "", tier, fetched, until, freshness: None }
+    }
+}
+
 /// First line of a value in Redis; what follows is a file of `cache_dir`.
-const FETCHED_LINE: &str = "fetched: ";
+pub(crate) const FETCHED_LINE: &str = "fetched: ";
 /// Where Redis has the time (Unix seconds) of the last flush of all: values from before do not count.
 const FLUSHED: &str = "secsipid:flushed";
 
 impl Service {
     /// Fetches a URL, and keeps what is of use.
     pub(crate) async fn fetch(
-        self: &Rc<Self>,
+        &self,
         url: &Rc<str>,
         host: &Rc<str>,
         flight: &Rc<Flight>,
     ) -> Outcome {
         if let Some(entry) = self.stored(url) {
-            return Ok(self.take(url, host, entry));
+            return Ok(self.take(url, flight, entry));
         }
         let mut marked = false;
         if let Some(redis) = &self.redis {
             if let Some(entry) = self.shared(redis, url).await {
-                return Ok(self.take(url, host, entry));
+                return Ok(self.take(url, flight, entry));
             }
             match self.mark(redis, url).await {
                 Ok(mine) => marked = mine,
-                Err(entry) => return Ok(self.take(url, host, *entry)),
+                Err(entry) => return Ok(self.take(url, flight, *entry)),
             }
         }
         let outcome = self.download(url, host, flight).await;
         if let (true, Some(redis)) = (marked, &self.redis) {
-            self.note(redis.delete(&mark_name(url)).await);
+            // Others that wait find it in Redis once it has verified a token.
+            let mark = mark_name(url);
+            self.note(match outcome {
+                Ok(_) => redis.set(&mark, b"1", limits::PROOF_GRACE).await,
+                Err(_) => redis.delete(&mark).await,
+            });
         }
         outcome
     }
 
     /// Keeps what was found, and hands it out.
-    fn take(&self, url: &Rc<str>, host: &Rc<str>, entry: Entry) -> crate::service::Served {
+    fn take(&self, url: &Rc<str>, flight: &Rc<Flight>, mut entry: Entry) -> crate::service::Served {
         let served = handed(&entry, SystemClock.now());
+        // Whom the operator names is trusted at once.
+        entry.proven |= flight.wanted.get() == Wanted::ByOperator;
         let mut state = self.state();
         match entry.tier {
             Tier::Disk => state.stats.hits_disk += 1,
             Tier::Redis => state.stats.hits_redis += 1,
             Tier::Http => {}
         }
-        state.hosts.delivered(host);
-        state.keep(url, entry);
+        let displaced = state.keep(url, entry);
+        drop(state);
+        self.displace(displaced);
+        self.publish(url);
         served
     }
 
@@ -75,13 +101,14 @@ impl Service {
             return None;
         }
         let until = stored.until.unwrap_or(written.saturating_add(self.settings.cache_min.into()));
-        let entry = self.entry(url, &stored.body, Tier::Disk, written, until, None).ok()?;
+        let found = Found::at(Tier::Disk, &stored.body, written, until);
+        let entry = self.entry(url, found).ok()?;
         if now < entry.until && entry.until > self.have(url) {
             return Some(entry);
         }
         let mut state = self.state();
         if state.cache.peek(url).is_none() && self.stale(&entry, now).is_some() {
-            state.cache.put(Rc::clone(url), entry);
+            state.cache.put(url, entry);
         }
         None
     }
@@ -99,12 +126,11 @@ impl Service {
         if fetched > now || fetched <= self.state().flushed.max(flushed.unwrap_or(i64::MIN)) {
             return None;
         }
-        let entry =
-            self.entry(url, &stored.body, Tier::Redis, fetched, stored.until?, None).ok()?;
+        let found = Found::at(Tier::Redis, &stored.body, fetched, stored.until?);
+        let entry = self.entry(url, found).ok()?;
         if now >= entry.until || entry.until <= self.have(url) {
             return None;
         }
-        self.put(url, &entry.body, entry.until);
         Some(entry)
     }
 
@@ -145,7 +171,7 @@ impl Service {
         };
     }
 
-    fn note<T>(&self, answer: redis::Answer<T>) -> Option<T> {
+    pub(crate) fn note<T>(&self, answer: redis::Answer<T>) -> Option<T> {
         match answer {
             redis::Answer::Done(value) => return Some(value),
             redis::Answer::Failed => self.state().stats.redis_failed += 1,
@@ -156,17 +182,19 @@ impl Service {
 
     /// From its server, when it is its turn.
     async fn download(&self, url: &Rc<str>, host: &Rc<str>, flight: &Rc<Flight>) -> Outcome {
-        let known = self
-            .state()
-            .cache
-            .peek(url)
-            .map(|entry| (Rc::clone(&entry.body), entry.freshness.clone()));
-        let kind = if known.is_some() || flight.keep.get() {
-            Kind::Kept
-        } else if self.state().hosts.is_known(host) {
-            Kind::Known
-        } else {
-            Kind::New
+        let (known, kind) = {
+            let state = self.state();
+            let known = state.cache.peek(url);
+            let known = known.map(|entry| (Rc::clone(&entry.body), entry.freshness.clone()));
+            let kept = state.cache.is_protected(url) || flight.wanted.get() != Wanted::ByCallers;
+            let kind = if kept {
+                Kind::Kept
+            } else if state.hosts.is_known(host) {
+                Kind::Known
+            } else {
+                Kind::New
+            };
+            (known, kind)
         };
         let Some(turn) = self.slots.queue(kind, host, flight) else {
             self.state().stats.refused_busy += 1;
@@ -181,14 +209,16 @@ impl Service {
             let allowed = state.hosts.allow(host, Instant::now());
             // A certificate in use is asked for in spite of it: what others do with that server's
             // name must not keep it from being fetched anew.
-            if let (Err(pause), None) = (allowed, &known) {
+            if let (Err(pause), false) = (allowed, state.cache.is_protected(url)) {
                 state.stats.refused_breaker += 1;
-                let seconds = pause.as_secs() + 1;
-                let why = format!(
-                    "is not fetched: {host} failed too often and is left alone for {seconds} s"
-                );
+                let seconds = pause.time().as_secs() + 1;
+                let why = match pause {
+                    Pause::Failed(_) => "failed too often and is left alone",
+                    Pause::Asked(_) => "asked to be left alone (Retry-After)",
+                };
+                let why = format!("is not fetched: {host} {why} for {seconds} s");
                 let error = failed(url, &why);
-                self.remember_refusal(&mut state, url, &error, pause);
+                self.remember_refusal(&mut state, url, &error, pause.time());
                 return Err(error);
             }
             state.stats.fetches += 1;
@@ -199,27 +229,28 @@ impl Service {
         drop(permit);
         self.state().stats.took(started.elapsed());
         let entry = match answer {
-            Ok(Answer::New(body, freshness)) => {
+            Ok(Answer::New(body, freshness, content_type)) => {
                 self.state().hosts.alive(host);
-                self.fresh(url, &body, freshness)
+                self.fresh(url, &body, freshness, &content_type)
             }
             Ok(Answer::NotModified(freshness)) => {
                 let mut state = self.state();
                 state.hosts.alive(host);
                 state.stats.not_modified += 1;
                 drop(state);
-                self.fresh(url, &body, freshness)
+                self.fresh(url, &body, freshness, "")
             }
-            Err(failure) => Err(self.failure(url, host, failure)),
+            Err(failure) => {
+                let retry_after = failure.retry_after;
+                let error = self.failure(url, host, failure);
+                self.remember_failure(&mut self.state(), url, &error, retry_after);
+                return Err(error);
+            }
         };
-        let entry = entry.inspect_err(|e| self.remember_failure(&mut self.state(), url, e))?;
-        let (body, until, fetched) = (Rc::clone(&entry.body), entry.until, entry.fetched);
-        let expired = entry.not_after <= fetched;
-        let served = self.take(url, host, entry);
-        if !expired && until > fetched {
-            self.share(url, &body, until, fetched).await;
-        }
-        Ok(served)
+        let entry =
+            entry.inspect_err(|e| self.remember_failure(&mut self.state(), url, e, None))?;
+        self.state().hosts.delivered(host, Instant::now());
+        Ok(self.take(url, flight, entry))
     }
 
     /// Counts a failure, and holds it against its server if it is that one's.
@@ -232,10 +263,14 @@ impl Service {
             Class::Server | Class::Status => stats.failed_status += 1,
             Class::Body => stats.failed_body += 1,
         }
+        let now = Instant::now();
         if failure.class.is_dead() {
-            state.hosts.dead(host, Instant::now());
+            state.hosts.dead(host, now);
         } else {
             state.hosts.alive(host);
+        }
+        if let Some(time) = failure.retry_after {
+            state.hosts.asks(host, now + time);
         }
         if failure.class == Class::Status {
             // It is gone for good, so no reason to use it past its time (RFC 5861 §4).
@@ -248,37 +283,26 @@ impl Service {
         failure.error
     }
 
-    /// Puts a download where others find it.
-    async fn share(&self, url: &Rc<str>, body: &[u8], until: i64, fetched: i64) {
-        self.put(url, body, until);
-        if let Some(redis) = &self.redis {
-            let mut value = format!("{FETCHED_LINE}{fetched}\n").into_bytes();
-            value.extend(Stored::encode(url, body, Some(until)));
-            let time = Duration::from_secs(u64::try_from(until - fetched).unwrap_or_default());
-            self.note(redis.set(&value_name(url), &value, time).await);
-        }
-    }
-
     /// What a server has just sent, or vouched for.
-    fn fresh(&self, url: &str, body: &[u8], freshness: Freshness) -> Result<Entry> {
-        let now = SystemClock.now();
-        let (least, most) = (self.settings.cache_min.into(), self.settings.cache_max.into());
-        let until = now.saturating_add(freshness.seconds().max(least).min(most));
-        let entry = self.entry(url, body, Tier::Http, now, until, Some(freshness));
-        entry.inspect_err(|_| self.state().stats.failed_certificate += 1)
-    }
-
-    /// An entry, if it is a certificate; it counts no longer than that, and than the operator wants.
-    fn entry(
+    fn fresh(
         &self,
         url: &str,
         body: &[u8],
-        tier: Tier,
-        fetched: i64,
-        until: i64,
-        freshness: Option<Freshness>,
+        freshness: Freshness,
+        content_type: &str,
     ) -> Result<Entry> {
-        let chain = Chain::from_pem(body).map_err(|e| {
+        let now = SystemClock.now();
+        let (least, most) = (self.settings.cache_min.into(), self.settings.cache_max.into());
+        let until = now.saturating_add(freshness.seconds().max(least).min(most));
+        let freshness = Some(freshness);
+        let found = Found { body, content_type, tier: Tier::Http, fetched: now, until, freshness };
+        self.entry(url, found).inspect_err(|_| self.state().stats.failed_certificate += 1)
+    }
+
+    /// An entry, if it is a certificate; it counts no longer than that, and than the operator wants.
+    fn entry(&self, url: &str, found: Found<'_>) -> Result<Entry> {
+        let Found { body, content_type, tier, fetched, until, freshness } = found;
+        let chain = stir::body::chain(body, content_type).map_err(|e| {
             let why = format!("\"{url}\" delivers no certificate: {}", e.message());
             Error::new(Code::CertFormat, why)
         })?;
@@ -292,15 +316,18 @@ impl Service {
         };
         Ok(Entry {
             body: body.into(),
+            key: chain.leaf().public_key_sec1().unwrap_or_default().into(),
             not_after,
             spc: stir::authority::spc(chain.leaf()).unwrap_or_default().into(),
             fetched,
             until,
             refresh: refresh(url, now, until),
+            leaves: 0,
             may_be_stale: freshness.as_ref().is_none_or(Freshness::may_be_stale),
             freshness,
             tier,
             hits: 0,
+            proven: false,
             used: false,
             refused: false,
         })
@@ -317,7 +344,7 @@ fn refresh(url: &str, now: i64, until: i64) -> i64 {
     now.saturating_add(ahead.max(1))
 }
 
-fn value_name(url: &str) -> String {
+pub(crate) fn value_name(url: &str) -> String {
     format!("secsipid:x5u:{}", store::name(url))
 }
 

@@ -2,13 +2,14 @@
 
 use crate::cache::Entry;
 use crate::protocol::{Listed, MAX_REPLY};
-use crate::service::{Service, busy, host};
+use crate::service::{Service, Wanted, busy, host};
 use crate::settings::limits;
 use crate::slots::Kind;
 use crate::stats::Stats;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stir::store::{ROOM, Room, SWEEP_EVERY, sweep};
+use stir::store::{Put, Room, sweep};
 use stir::{Clock, Result, SystemClock};
 
 const DAY: i64 = 86_400;
@@ -21,19 +22,19 @@ impl Service {
     /// Has a URL fetched that nobody waits for.
     pub(crate) fn prefetch(self: &Rc<Self>, url: &str) -> Result<()> {
         let mut state = self.state();
-        let fresh = state.cache.peek(url).is_some_and(|entry| SystemClock.now() < entry.until);
-        if fresh {
+        let fresh = |entry: &Entry| entry.proven && SystemClock.now() < entry.until;
+        if state.cache.peek(url).is_some_and(fresh) {
             return Ok(());
         }
         if let Some(flight) = state.flights.get(url) {
-            flight.keep.set(true);
+            flight.wanted.set(Wanted::ByOperator);
             return Ok(());
         }
         if !self.slots.has_room(Kind::Kept, &host(url)?) {
             state.stats.refused_busy += 1;
             return Err(busy(url));
         }
-        self.start(&mut state, url, true).map(drop)
+        self.start(&mut state, url, Wanted::ByOperator).map(drop)
     }
 
     pub(crate) async fn prefetch_all(self: Rc<Self>, urls: Vec<String>) {
@@ -55,37 +56,34 @@ impl Service {
         let now = SystemClock.now();
         let mut state = self.state();
         let (mut due, mut gone) = (Vec::new(), Vec::new());
+        gone.extend(state.cache.leaving(now).cloned());
         for (url, entry) in state.cache.iter() {
             if now >= entry.until && self.stale(entry, now).is_none() {
-                gone.push(Rc::clone(url));
+                gone.push(Arc::clone(url));
             } else if entry.used && now >= entry.refresh && due.len() < MAX_REFRESHES {
-                due.push(Rc::clone(url));
+                due.push(Arc::clone(url));
             }
         }
         for url in gone {
             state.cache.remove(&url);
         }
         for url in due {
-            let failed = state.negatives.peek(&url).is_some_and(|n| Instant::now() < n.until);
-            if !failed && !state.flights.contains_key(&url) && self.slots.is_free(Kind::Kept) {
+            let failed = state.negatives.peek(&*url).is_some_and(|n| Instant::now() < n.until);
+            if !failed && !state.flights.contains_key(&*url) && self.slots.is_free(Kind::Kept) {
                 state.stats.refreshes += 1;
                 // It was a URL before.
-                let _ = self.start(&mut state, &url, true);
+                let _ = self.start(&mut state, &url, Wanted::Ahead);
             }
         }
     }
 
     pub(crate) async fn sweep(self: Rc<Self>) {
-        let folder = self.settings.http.cache_dir.clone();
-        if folder.as_os_str().is_empty() {
-            return;
-        }
+        let Some(store) = self.store.clone() else { return };
         let seconds = u64::from(self.settings.cache_max) + u64::from(self.settings.stale_if_error);
+        let age = Duration::from_secs(seconds);
         loop {
-            let folder = folder.clone();
-            let age = Duration::from_secs(seconds);
-            let swept = crate::resolve::blocking(move || sweep(&folder, age, &ROOM));
-            match swept.await {
+            let store = Arc::clone(&store);
+            match crate::resolve::blocking(move || store.sweep(age)).await {
                 Ok(count) => log::debug!("cache_dir: {count} old files were removed"),
                 Err(e) => log::warn!("cache_dir can't be swept: {e}"),
             }
@@ -96,11 +94,9 @@ impl Service {
 
     /// Puts a certificate into the folder.
     pub(crate) fn put(&self, url: &str, body: &[u8], until: i64) {
-        let Some(store) = &self.store else { return };
-        store.put(url, body, Some(until));
-        let count = self.put.get() + 1;
-        self.put.set(count % SWEEP_EVERY);
-        if count == SWEEP_EVERY {
+        if let Some(store) = &self.store
+            && store.put(url, body, Some(until)) != Put::Done
+        {
             self.full.notify_one();
         }
     }

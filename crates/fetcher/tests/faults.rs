@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stir::Fetch;
-use support::{Answer, DAY, Folder, Http, Service, certificate, signal, wait_for};
+use support::{Answer, DAY, Folder, Http, Service, certificate, signal, use_it, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(30);
@@ -61,7 +61,7 @@ fn a_flood_of_invented_urls_holds_up_no_good_one() {
     let service = Service::start(&[("timeout", "2")]);
     let client = service.client(5 * SECOND);
     let url = good.on("/good.pem", Answer::Ok("", certificate(DAY)));
-    client.fetch(&url).expect("fetched");
+    use_it(&client, &url);
     let before = service.memory();
     let done = AtomicBool::new(false);
     let mut times = Vec::new();
@@ -240,7 +240,8 @@ fn name_servers_that_never_answer_hold_up_no_known_server() {
         http.on(path, Answer::Ok("", certificate(DAY)));
         format!("http://localhost:{}{path}", http.port)
     };
-    client.fetch(&url("/first.pem")).expect("by /etc/hosts");
+    // By /etc/hosts.
+    use_it(&client, &url("/first.pem"));
     let mut flood = connect(&service);
     for n in 0..NAMES {
         let url = format!("http://host-{n}.example/{n}.pem");
@@ -257,6 +258,61 @@ fn name_servers_that_never_answer_hold_up_no_known_server() {
     assert_eq!(answers(&mut flood, NAMES), 0, "all are answered, none well");
     let most = u64::try_from(2 * fetcher::limits::MAX_RESOLVERS + 4).unwrap();
     assert!(service.threads() <= threads + most, "{}", service.threads());
+}
+
+/// Three invented URLs must not have a carrier's server left alone.
+#[test]
+fn what_a_server_answers_to_invented_urls_does_not_count_for_its_others() {
+    let http = Http::start();
+    let service = Service::start(&[("timeout", "1")]);
+    let client = service.client(5 * SECOND);
+    // It answers, so it is there.
+    for n in 0..10 {
+        let url = http.on(&format!("/500/{n}"), Answer::Status(500));
+        assert_eq!(client.fetch(&url).unwrap_err().code().value(), -403, "{n}");
+    }
+    let first = http.on("/first.pem", Answer::Ok("", certificate(DAY)));
+    client.fetch(&first).expect("fetched");
+    // It has delivered, so it is there although these get no answer.
+    for n in 0..10 {
+        let url = http.on(&format!("/closes/{n}"), Answer::Close);
+        assert_eq!(client.fetch(&url).unwrap_err().code().value(), -402, "{n}");
+    }
+    let second = http.on("/second.pem", Answer::Ok("", certificate(DAY)));
+    client.fetch(&second).expect("fetched");
+    let stats = service.stats();
+    assert_eq!((stats.refused_breaker, stats.breakers_open), (0, 0), "{stats:?}");
+    // Each of the URLs is remembered by itself.
+    client.fetch(&http.url("/500/1")).unwrap_err();
+    assert_eq!(http.count("/500/1"), 1);
+}
+
+#[test]
+fn a_server_that_asks_to_be_left_alone_is() {
+    for status in [429, 503] {
+        let http = Http::start();
+        let service = Service::start(&[("negative_ttl", "1"), ("cache_min", "0")]);
+        let client = service.client(5 * SECOND);
+        let used =
+            http.on("/used.pem", Answer::Ok("Cache-Control: max-age=1\r\n", certificate(DAY)));
+        use_it(&client, &used);
+        let busy = http.on("/busy.pem", Answer::Busy(status, "3"));
+        let started = Instant::now();
+        assert_eq!(client.fetch(&busy).unwrap_err().code().value(), -403);
+        // Its others are not asked for either.
+        let new = http.on("/new.pem", Answer::Ok("", certificate(DAY)));
+        let error = client.fetch(&new).unwrap_err();
+        assert!(error.message().contains("Retry-After"), "{status}: {error}");
+        assert_eq!(service.stats().breakers_open, 1, "{status}");
+        // What is in use is: who else calls must not keep it from being renewed.
+        wait_for("its renewal", LIMIT, || {
+            use_it(&client, &used);
+            (http.count("/used.pem") > 1).then_some(())
+        });
+        wait_for("the end of it", LIMIT, || client.fetch(&new).ok());
+        assert!(started.elapsed() > 2 * SECOND, "{status}: {:?}", started.elapsed());
+        assert_eq!(http.count("/busy.pem"), 1, "{status}");
+    }
 }
 
 #[test]

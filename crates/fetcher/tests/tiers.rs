@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 use stir::Fetch;
 use stir::store::{SWEEP_EVERY, Store, name};
-use support::{Answer, DAY, Folder, Http, Redis, Service, certificate, now, wait_for};
+use support::{Answer, DAY, Folder, Http, Redis, Service, certificate, now, use_it, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(30);
@@ -24,8 +24,17 @@ fn the_folder_survives_a_restart() {
     let headers = "Cache-Control: max-age=200000\r\n";
     let url = http.on("/c.pem", Answer::Ok(headers, body.clone()));
     let service = Service::start(&[("cache_dir", folder.path().to_str().unwrap())]);
-    service.client(5 * SECOND).fetch(&url).expect("fetched");
-    let until = service.client(5 * SECOND).list().unwrap()[0].until;
+    let client = service.client(5 * SECOND);
+    client.fetch(&url).expect("fetched");
+    client.fetch(&url).expect("fetched");
+    // Asked for twice is not used: that is what strangers can do.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    client.proven(&url, &[0; 32]);
+    client.proven("https://other.example/", &stir::fetch::digest(&body));
+    let until = client.list().unwrap()[0].until;
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "another's, or another body");
+    use_it(&client, &url);
+    client.stats().expect("what was told before has been done");
     assert!((now() + 199_970..=now() + 200_000).contains(&until));
     // A worker without a fetcher reads it too, as long as its own cache_expire allows.
     let (stored, _) = Store::new(folder.path(), 3600).unwrap().get(&url, now()).unwrap();
@@ -62,10 +71,16 @@ fn a_flush_of_all_outlives_a_restart() {
     {
         let before = http.count("/c.pem");
         let service = Service::start(&[tier]);
-        service.client(5 * SECOND).fetch(&url).expect("fetched");
-        service.client(5 * SECOND).flush(None).unwrap();
+        use_it(&service.client(5 * SECOND), &url);
+        let client = service.client(5 * SECOND);
+        wait_for("it to be kept", LIMIT, || {
+            let values = || redis.cli(&["KEYS", "secsipid:x5u:*"]);
+            let files = fs::read_dir(folder.path()).unwrap().count();
+            (files > 0 || !values().is_empty()).then_some(())
+        });
+        client.flush(None).unwrap();
         let service = service.again();
-        service.client(5 * SECOND).fetch(&url).expect("fetched");
+        use_it(&service.client(5 * SECOND), &url);
         assert_eq!(http.count("/c.pem"), before + 2, "{tier:?}");
     }
 }
@@ -81,15 +96,18 @@ fn a_folder_that_fills_up_is_looked_through() {
     };
     write_old();
     let service = Service::start(&[("cache_dir", folder.path().to_str().unwrap())]);
-    wait_for("the look at the start", LIMIT, || (!old.exists()).then_some(()));
-    http.on("*", Answer::Ok("", certificate(30 * DAY)));
     let client = service.client(5 * SECOND);
-    client.fetch(&http.url("/first")).expect("fetched");
+    wait_for("the look at the start", LIMIT, || (!old.exists()).then_some(()));
+    let use_next = |n: u32| {
+        let url = http.on(&format!("/{n}.pem"), Answer::Ok("", certificate(30 * DAY)));
+        use_it(&client, &url);
+    };
+    use_next(0);
     // The next time in order is an hour away.
     write_old();
     for n in 1..SWEEP_EVERY {
         assert!(old.exists(), "gone after {n}");
-        client.fetch(&http.url(&format!("/{n}"))).expect("fetched");
+        use_next(n);
     }
     wait_for("the old file goes", LIMIT, || (!old.exists()).then_some(()));
 }
@@ -106,8 +124,9 @@ fn files_that_are_not_what_they_seem_are_not_used() {
     let (a, a_body) = make("/a.pem");
     let (b, b_body) = make("/b.pem");
     let client = service.client(5 * SECOND);
-    client.fetch(&a).expect("fetched");
-    client.fetch(&b).expect("fetched");
+    use_it(&client, &a);
+    use_it(&client, &b);
+    client.stats().expect("what was told before has been done");
     let whole = fs::read(file(&a)).unwrap();
     let mut rows: Vec<(String, Vec<u8>)> = vec![
         ("swapped".into(), fs::read(file(&b)).unwrap()),
@@ -122,7 +141,9 @@ fn files_that_are_not_what_they_seem_are_not_used() {
         fs::write(file(&a), content).unwrap();
         let before = http.count("/a.pem");
         let again = Service::start(&[("cache_dir", folder.path().to_str().unwrap())]);
-        assert_eq!(again.client(5 * SECOND).fetch(&a).expect("fetched").body, a_body, "{name}");
+        let client = again.client(5 * SECOND);
+        assert_eq!(use_it(&client, &a).body, a_body, "{name}");
+        client.stats().expect("what was told before has been done");
         assert_eq!(http.count("/a.pem"), before + 1, "{name}");
         assert_eq!(fs::read(file(&a)).unwrap().len(), whole.len(), "{name}: it is mended");
     }
@@ -178,7 +199,7 @@ fn two_services_on_one_redis_cost_one_download() {
                 let (client, barrier) = (service.client(5 * SECOND), &barrier);
                 scope.spawn(move || {
                     barrier.wait();
-                    client.fetch(url).expect("fetched").body
+                    use_it(&client, url).body
                 })
             });
             let [one, other] = got.map(|thread| thread.join().unwrap());
@@ -188,7 +209,9 @@ fn two_services_on_one_redis_cost_one_download() {
     assert_eq!(http.total(), URLS);
     let hits: u64 = services.iter().map(|s| s.stats().hits_redis).sum();
     assert_eq!(hits, u64::try_from(URLS).unwrap());
-    assert_eq!(redis.cli(&["KEYS", "secsipid:mark:*"]), "", "no mark stays");
+    wait_for("the end of all marks", LIMIT, || {
+        redis.cli(&["KEYS", "secsipid:mark:*"]).is_empty().then_some(())
+    });
     let ttl: i64 = redis.cli(&["TTL", &value(&urls[0])]).parse().unwrap();
     assert!((DAY - 60..=DAY).contains(&ttl), "{ttl}");
     // A third one later on.
@@ -209,8 +232,15 @@ fn what_redis_holds_is_not_trusted() {
     let client = service.client(5 * SECOND);
     let body = certificate(30 * DAY);
     let other = http.on("/other.pem", Answer::Ok("", certificate(30 * DAY)));
+    let get = |url: &str| {
+        wait_for("it to be shared", LIMIT, || {
+            Some(redis.cli(&["GET", &value(url)])).filter(|v| v.contains(&format!("x5u: {url}\n")))
+        })
+    };
     client.fetch(&other).expect("fetched");
-    let theirs = redis.cli(&["GET", &value(&other)]);
+    assert_eq!(redis.cli(&["KEYS", "secsipid:x5u:*"]), "", "nothing has verified with it");
+    use_it(&client, &other);
+    let theirs = get(&other);
     let far = theirs.replace("until: ", "until: 9").replace("/other.pem", "/far.pem");
     let future = theirs.replace("fetched: ", "fetched: 9").replace("/other.pem", "/future.pem");
     let cut = theirs.replace("/other.pem", "/cut.pem");
@@ -224,10 +254,9 @@ fn what_redis_holds_is_not_trusted() {
     for (name, path, content) in rows {
         let url = http.on(path, Answer::Ok("", body.clone()));
         redis.cli(&["SET", &value(&url), content]);
-        assert_eq!(client.fetch(&url).expect("fetched").body, body, "{name}");
+        assert_eq!(use_it(&client, &url).body, body, "{name}");
         assert_eq!(http.count(path), 1, "{name}");
-        let mended = redis.cli(&["GET", &value(&url)]);
-        assert!(mended.contains(&format!("x5u: {url}\n")), "{name}: {mended}");
+        get(&url);
     }
     // A date of no end is cut to cache_max.
     let url = http.url("/far.pem");
@@ -256,7 +285,6 @@ fn what_redis_holds_is_not_trusted() {
 #[test]
 fn redis_that_is_down_or_slow_costs_nothing_but_itself() {
     let http = Http::start();
-    http.on("*", Answer::Ok("", certificate(DAY)));
     let redis = Redis::start("x");
     let port = redis.port;
     let service = Service::start(&[("cache_url", &redis.url())]);
@@ -267,8 +295,9 @@ fn redis_that_is_down_or_slow_costs_nothing_but_itself() {
         let mut times: Vec<_> = (0..count)
             .map(|_| {
                 next += 1;
+                let url = http.on(&format!("/{next}.pem"), Answer::Ok("", certificate(DAY)));
                 let started = Instant::now();
-                client.fetch(&http.url(&format!("/{next}.pem"))).expect("fetched");
+                use_it(&client, &url);
                 started.elapsed()
             })
             .collect();
@@ -286,7 +315,7 @@ fn redis_that_is_down_or_slow_costs_nothing_but_itself() {
     assert!(stats.redis_failed <= 5 && stats.redis_skipped > 100, "{stats:?}");
     redis.signal("CONT");
     let failed = service.stats().redis_failed;
-    let hits = |redis: &Redis| redis.cli(&["DBSIZE"]).parse::<usize>().unwrap();
+    let hits = |redis: &Redis| redis.cli(&["KEYS", "secsipid:x5u:*"]).lines().count();
     let before = hits(&redis);
     wait_for("Redis to be used again", LIMIT, || {
         fetch(1);
@@ -305,6 +334,7 @@ fn redis_that_is_down_or_slow_costs_nothing_but_itself() {
     // One that knows another password, and one that is none.
     let wrong = format!("redis://:wrong@127.0.0.1:{port}");
     let web = format!("redis://127.0.0.1:{}", http.port);
+    http.on("/x.pem", Answer::Ok("", certificate(DAY)));
     for url in [&wrong, &web] {
         let service = Service::start(&[("cache_url", url)]);
         service.client(5 * SECOND).fetch(&http.url("/x.pem")).expect("fetched");

@@ -31,7 +31,7 @@ struct One(String);
 
 impl Fetch for One {
     fn fetch(&self, _: &str) -> Result<Fetched, Error> {
-        Ok(Fetched { body: self.0.clone().into_bytes(), until: None })
+        Ok(Fetched::new(self.0.clone().into_bytes(), None))
     }
 }
 

@@ -399,6 +399,11 @@ impl Chain {
         Ok(Self { leaf, rest: certificates.collect() })
     }
 
+    /// Of a certificate that came by itself.
+    pub(crate) fn alone(leaf: Certificate) -> Self {
+        Self { leaf, rest: Arc::default() }
+    }
+
     /// The signer's certificate.
     pub const fn leaf(&self) -> &Certificate {
         &self.leaf

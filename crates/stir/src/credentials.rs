@@ -1,9 +1,12 @@
 //! Public keys and certificates by URL, path or text: parsed once, and vouched for.
 
+mod downloads;
+
+use crate::body;
 use crate::cert::{Certificate, Chain};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::fetch::{Fetch, Fetched, is_url};
+use crate::fetch::{self, Fetch, is_url};
 use crate::file::Files;
 use crate::key::Credential;
 use crate::name::Folded;
@@ -11,6 +14,7 @@ use crate::outcome::Step;
 use crate::store::Store;
 use crate::trust::{Budget, Trust};
 use aws_lc_rs::digest::{SHA256, digest};
+use downloads::{Downloaded, Downloads, Source};
 use lru::LruCache;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,9 +24,6 @@ const MAX_TEXTS: usize = 64;
 /// Issuers whose intermediate certificates are kept once for all that they issued: North America
 /// has some 20.
 const MAX_ISSUERS: usize = 64;
-/// Downloaded certificates that are remembered though no trust anchor vouches for them. Whoever
-/// calls can have any number fetched: they must not take the places of those that sign calls.
-const MAX_REFUSED: usize = 64;
 /// For how long a chain that leads nowhere is not judged again, in seconds: the search for a path costs
 /// up to [`MAX_CHAIN_COST`](crate::trust::MAX_CHAIN_COST).
 const REFUSED_FOR: i64 = 60;
@@ -42,16 +43,21 @@ struct Verdict {
 
 impl Vouched {
     fn parse(text: &[u8]) -> Result<Self> {
-        let credential = Arc::new(Credential::from_pem(text)?);
-        Ok(Self { credential, verdict: Mutex::new(None) })
+        Credential::from_pem(text).map(Self::new)
     }
-}
 
-/// A downloaded certificate in memory.
-struct Downloaded {
-    vouched: Arc<Vouched>,
-    /// Until when it may be used (Unix seconds).
-    until: i64,
+    fn new(credential: Credential) -> Self {
+        Self { credential: Arc::new(credential), verdict: Mutex::new(None) }
+    }
+
+    /// Bytes that it takes, less what all have alike.
+    fn size(&self) -> usize {
+        let of_chain = |chain: &Chain| {
+            let rest: usize = chain.rest().iter().map(|certificate| certificate.der().len()).sum();
+            chain.leaf().der().len() + rest
+        };
+        self.credential.chain.as_ref().map_or(0, of_chain)
+    }
 }
 
 /// A public key or certificate that is in memory.
@@ -78,10 +84,7 @@ pub(crate) struct Credentials {
     store: Option<Store>,
     /// Seconds that a download is kept in memory.
     expire: i64,
-    size: usize,
-    downloads: Mutex<LruCache<String, Downloaded>>,
-    /// Of those that no trust anchor vouches for.
-    refused: Mutex<LruCache<String, Downloaded>>,
+    downloads: Mutex<Downloads>,
     /// What last followed a certificate of this issuer.
     intermediates: Mutex<LruCache<Folded, Arc<[Certificate]>>>,
     lookups: Lookups,
@@ -96,9 +99,7 @@ impl Credentials {
             fetcher,
             store: Store::new(&config.cache_dir, config.cache_expire),
             expire: config.cache_expire.into(),
-            size: usize::try_from(config.cache_size).unwrap_or(usize::MAX),
-            downloads: Mutex::new(LruCache::unbounded()),
-            refused: Mutex::new(LruCache::unbounded()),
+            downloads: Mutex::new(Downloads::new(config.cache_size)),
             intermediates: Mutex::new(LruCache::unbounded()),
             lookups: Lookups::default(),
             files: Files::new(),
@@ -136,18 +137,37 @@ impl Credentials {
 
     /// The key of the certificate at a URL: from memory, the folder, or its server.
     pub(crate) fn by_url(&self, url: &str, now: i64, budget: &Budget) -> Result<Arc<Credential>> {
-        let get = |cache: &Mutex<LruCache<String, Downloaded>>| {
-            let mut cache = lock(cache);
-            cache.get(url).filter(|found| now < found.until).map(|found| Arc::clone(&found.vouched))
+        let found = lock(&self.downloads).get(url, now);
+        let (count, found) = match found {
+            Some((vouched, true)) => (&self.lookups.found, Some(vouched)),
+            Some((vouched, false)) => (&self.lookups.missed, Some(vouched)),
+            None => (&self.lookups.missed, None),
         };
-        if let Some(vouched) = get(&self.downloads) {
-            self.lookups.found.fetch_add(1, Ordering::Relaxed);
-            return self.vouch(&vouched, now, budget);
+        count.fetch_add(1, Ordering::Relaxed);
+        let Some(vouched) = found else { return self.load(url, now, budget) };
+        if let Some(verdict) = self.remembered(&vouched, now) {
+            return verdict.map(|()| Arc::clone(&vouched.credential));
         }
-        self.lookups.missed.fetch_add(1, Ordering::Relaxed);
-        match get(&self.refused) {
-            Some(vouched) => self.vouch(&vouched, now, budget),
-            None => self.load(url, now, budget),
+        match self.vouch(&vouched, now, budget) {
+            // Judged by what was kept of its chain: its server may have sent what it needs now.
+            Err(e) if is_verdict(&e) => {
+                lock(&self.downloads).remove(url);
+                self.load(url, now, budget)
+            }
+            result => result,
+        }
+    }
+
+    /// A token, whose signer named this URL, has verified with its certificate: it takes a place
+    /// where strangers push it out no more, here, in the folder and at the fetcher.
+    pub(crate) fn proven(&self, url: &str) {
+        let Some((source, gone)) = lock(&self.downloads).prove(url) else { return };
+        self.fetcher.proven(url, &source.digest);
+        let Some(store) = &self.store else { return };
+        gone.iter().for_each(|url| store.remove(url));
+        match source.body {
+            Some(body) => store.keep(url, &body, source.until),
+            None => store.touch(url),
         }
     }
 
@@ -163,12 +183,7 @@ impl Credentials {
 
     /// Forgets downloads in memory.
     pub(crate) fn forget(&self, which: impl Fn(&str) -> bool) {
-        for cache in [&self.downloads, &self.refused] {
-            let mut cache = lock(cache);
-            let gone: Vec<String> =
-                cache.iter().map(|(url, _)| url).filter(|url| which(url)).cloned().collect();
-            gone.iter().for_each(|url| drop(cache.pop(url)));
-        }
+        lock(&self.downloads).forget(which);
     }
 
     /// Forgets what is in the folder of one URL, or of all.
@@ -186,9 +201,7 @@ impl Credentials {
     /// Whether the certificate at a URL is in memory. It counts as used, so that no other takes its
     /// place before the check that follows.
     pub(crate) fn has(&self, url: &str, now: i64) -> bool {
-        [&self.downloads, &self.refused]
-            .iter()
-            .any(|cache| lock(cache).get(url).is_some_and(|found| now < found.until))
+        lock(&self.downloads).get(url, now).is_some()
     }
 
     /// The text at a URL: from the folder, or its server.
@@ -196,26 +209,13 @@ impl Credentials {
         if let Some((text, _)) = self.stored(url, now) {
             return Ok(text);
         }
-        let fetched = self.fetcher.fetch(url)?;
-        if let Ok(vouched) = Vouched::parse(&fetched.body)
-            && let Ok(credential) = self.vouch(&vouched, now, &Budget::default())
-        {
-            self.keep(url, &fetched, &credential, now);
-        }
-        Ok(fetched.body)
+        // Nobody has signed anything with it, so it is kept nowhere.
+        self.fetcher.fetch(url).map(|fetched| fetched.body)
     }
 
     /// What is in memory by URL and by path, the latest used first.
     pub(crate) fn cached(&self, now: i64) -> Vec<Cached> {
-        let mut all: Vec<_> = lock(&self.downloads)
-            .iter()
-            .filter(|(_, found)| now < found.until)
-            .map(|(url, found)| Cached {
-                location: url.clone(),
-                credential: Arc::clone(&found.vouched.credential),
-                until: Some(found.until),
-            })
-            .collect();
+        let mut all = lock(&self.downloads).cached(now);
         all.extend(self.files.all().into_iter().map(|(location, vouched)| Cached {
             location,
             credential: Arc::clone(&vouched.credential),
@@ -226,60 +226,56 @@ impl Credentials {
 
     fn load(&self, url: &str, now: i64, budget: &Budget) -> Result<Arc<Credential>> {
         if let Some((text, until)) = self.stored(url, now)
-            && let Ok(vouched) = Vouched::parse(&text)
+            && let Ok(credential) = body::credential(&text, "")
         {
-            return self.remember(url, vouched, until, now, budget);
+            let vouched = Vouched::new(credential);
+            let source = Source { digest: fetch::digest(&text), body: None, until: None };
+            return self.remember(url, vouched, source, until, now, budget);
         }
         let fetched = self.fetcher.fetch(url)?;
-        let vouched = Vouched::parse(&fetched.body)
+        let vouched = body::credential(&fetched.body, &fetched.content_type)
+            .map(Vouched::new)
             .map_err(|e| Error::new(e.code(), format!("\"{url}\": {}", e.message())))?;
         let until = now.saturating_add(self.expire).min(fetched.until.unwrap_or(i64::MAX));
-        let credential = self.remember(url, vouched, until, now, budget)?;
-        self.keep(url, &fetched, &credential, now);
-        Ok(credential)
+        let digest = fetch::digest(&fetched.body);
+        // Only what the folder takes has to be kept for it.
+        let body = self.store.is_some() && now < not_after(&vouched.credential);
+        let body = body.then_some(fetched.body);
+        let source = Source { digest, body, until: fetched.until };
+        self.remember(url, vouched, source, until, now, budget)
     }
 
     fn stored(&self, url: &str, now: i64) -> Option<(Vec<u8>, i64)> {
         self.store.as_ref()?.get(url, now)
     }
 
-    /// Puts what somebody vouches for, and has not expired, into the folder.
-    fn keep(&self, url: &str, fetched: &Fetched, credential: &Credential, now: i64) {
-        if let Some(store) = &self.store
-            && now < not_after(credential)
-        {
-            store.keep(url, &fetched.body, fetched.until);
-        }
-    }
-
-    /// Keeps it in memory, never past its notAfter, if the trust anchors vouch for it; else among
-    /// the few that they do not.
+    /// Keeps it in memory for a while, never past its notAfter; of a chain that is vouched for only
+    /// what leads to the anchor.
     fn remember(
         &self,
         url: &str,
         mut vouched: Vouched,
+        source: Source,
         until: i64,
         now: i64,
         budget: &Budget,
     ) -> Result<Arc<Credential>> {
         let until = until.min(not_after(&vouched.credential));
-        let verdict = self.vouch(&vouched, now, budget).map(drop);
-        if verdict.is_ok()
+        let judged = self.judge(&vouched, now, budget);
+        if let Ok(used) = &judged
             && let Some(credential) = Arc::get_mut(&mut vouched.credential)
             && let Some(chain) = &mut credential.chain
         {
+            chain.rest = Arc::clone(used);
             self.share(chain);
         }
         let credential = Arc::clone(&vouched.credential);
-        let (cache, size) = match verdict {
-            Ok(()) => (&self.downloads, self.size),
-            Err(_) => (&self.refused, MAX_REFUSED),
-        };
-        if now < until {
-            let entry = Downloaded { vouched: Arc::new(vouched), until };
-            put(&mut lock(cache), url.to_owned(), entry, size);
+        // What says nothing of this chain leaves all of it there.
+        if now < until && judged.as_ref().err().is_none_or(is_verdict) {
+            let entry = Downloaded::new(Arc::new(vouched), until, source, now);
+            lock(&self.downloads).put(url, entry);
         }
-        verdict.map(|()| credential)
+        judged.map(|_| credential)
     }
 
     /// Lets go of intermediate certificates that are held already.
@@ -295,34 +291,48 @@ impl Credentials {
     /// The credential, if the trust anchors vouch for it, now or by a verdict that still holds.
     fn vouch(&self, vouched: &Vouched, now: i64, budget: &Budget) -> Result<Arc<Credential>> {
         if self.trust.checks() {
-            let Some(chain) = &vouched.credential.chain else {
-                return Err(Error::new(
-                    Code::CertFormat,
-                    "a bare public key can't be checked against trust anchors: give a certificate, or set CertVerify=0",
-                ));
-            };
-            let generation = self.trust.generation();
-            let mut verdict = lock(&vouched.verdict);
-            let holds = |v: &&Verdict| now < v.until && v.generation == generation;
-            match verdict.as_ref().filter(holds) {
-                Some(verdict) => verdict.result.clone()?,
-                None => {
-                    *verdict = None;
-                    let (until, result) = match self.trust.verify_within(chain, now, budget) {
-                        Ok(until) => (until, Ok(())),
-                        // What is wrong with a file here may be mended at any time.
-                        Err(e) if e.code().step() == Step::Trust => return Err(e),
-                        // Says nothing of this chain: the next message may bring it alone.
-                        Err(e) if e.code() == Code::CertBudget => return Err(e),
-                        Err(e) => (now.saturating_add(REFUSED_FOR), Err(e)),
-                    };
-                    *verdict = Some(Verdict { until, generation, result: result.clone() });
-                    result?;
-                }
-            }
+            let remembered = self.remembered(vouched, now);
+            remembered.unwrap_or_else(|| self.judge(vouched, now, budget).map(drop))?;
         }
         Ok(Arc::clone(&vouched.credential))
     }
+
+    /// What the trust anchors said, if that still holds.
+    fn remembered(&self, vouched: &Vouched, now: i64) -> Option<Result<()>> {
+        let generation = self.trust.generation();
+        let holds = |v: &&Verdict| now < v.until && v.generation == generation;
+        lock(&vouched.verdict).as_ref().filter(holds).map(|verdict| verdict.result.clone())
+    }
+
+    /// Has the trust anchors judge it, and remembers what they say: what of its chain leads there.
+    fn judge(&self, vouched: &Vouched, now: i64, budget: &Budget) -> Result<Arc<[Certificate]>> {
+        if !self.trust.checks() {
+            return Ok(Arc::default());
+        }
+        let Some(chain) = &vouched.credential.chain else {
+            return Err(Error::new(
+                Code::CertFormat,
+                "a bare public key can't be checked against trust anchors: give a certificate, or set CertVerify=0",
+            ));
+        };
+        let generation = self.trust.generation();
+        let mut verdict = lock(&vouched.verdict);
+        *verdict = None;
+        let (until, result) = match self.trust.judge(chain, now, budget) {
+            Ok(judged) => (judged.until, Ok(judged.used)),
+            Err(e) if !is_verdict(&e) => return Err(e),
+            Err(e) => (now.saturating_add(REFUSED_FOR), Err(e)),
+        };
+        let remembered = result.as_ref().map(|_| ()).map_err(Error::clone);
+        *verdict = Some(Verdict { until, generation, result: remembered });
+        result
+    }
+}
+
+/// Whether an error says something of a chain: not if it is of a file here, which may be mended at
+/// any time, or of a message whose budget other chains have used up.
+fn is_verdict(error: &Error) -> bool {
+    error.code().step() != Step::Trust && error.code() != Code::CertBudget
 }
 
 fn not_after(credential: &Credential) -> i64 {

@@ -8,13 +8,13 @@ use crate::x5u::X5uRules;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use reqwest::blocking::Client;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Certificate, ClientBuilder, Proxy, Url, redirect};
 use std::io::Read;
 use std::net::ToSocketAddrs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What a URL names.
 /// Largest `http_ca_file`, in bytes: a distribution's bundle has 220 KiB.
 const MAX_ROOTS_LEN: usize = 4 * 1024 * 1024;
 
@@ -26,6 +26,7 @@ const HTTP2_WINDOW: u32 = 128 * 1024;
 /// Headers of an answer over HTTP/2, in bytes.
 const HTTP2_HEADERS: u32 = 16 * 1024;
 
+/// What a URL names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
     /// The body of a 200 answer.
@@ -33,6 +34,15 @@ pub struct Fetched {
     /// Until when it may be used, in Unix seconds, where the one who fetched it knows (RFC 9111);
     /// `None` leaves it to `cache_expire`.
     pub until: Option<i64>,
+    /// Its Content-Type, for messages; empty where it is not known.
+    pub content_type: String,
+}
+
+impl Fetched {
+    /// A body of which nothing else is known.
+    pub const fn new(body: Vec<u8>, until: Option<i64>) -> Self {
+        Self { body, until, content_type: String::new() }
+    }
 }
 
 /// Gets what a URL names. Front ends bring their own where downloads go another way.
@@ -42,6 +52,20 @@ pub trait Fetch: Send + Sync {
     /// # Errors
     /// [`Code::HttpUrl`], [`Code::HttpGet`], [`Code::HttpStatus`], [`Code::HttpBody`].
     fn fetch(&self, url: &str) -> Result<Fetched>;
+
+    /// A token has verified with the certificate in this body, which the URL delivered: from now on
+    /// it may take a place where it stays. Never waits.
+    fn proven(&self, _url: &str, _body: &Digest) {}
+}
+
+/// SHA-256 of a body.
+pub type Digest = [u8; 32];
+
+/// What names a body.
+pub fn digest(body: &[u8]) -> Digest {
+    let mut octets = [0; 32];
+    octets.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body).as_ref());
+    octets
 }
 
 /// reqwest's blocking client, made at the first download in the process that downloads.
@@ -115,8 +139,10 @@ impl HttpFetcher {
                 ),
             ));
         }
-        read_body(response, deadline)
-            .map(|body| Fetched { body, until: None })
+        let content_type = content_type(response.headers());
+        check_encoding(response.headers())
+            .and_then(|()| read_body(response, deadline))
+            .map(|body| Fetched { content_type, ..Fetched::new(body, None) })
             .map_err(|why| Error::new(Code::HttpBody, format!("\"{url}\" {why}")))
     }
 }
@@ -139,6 +165,27 @@ fn read_body(mut body: impl Read, deadline: Instant) -> std::result::Result<Vec<
         if Instant::now() > deadline {
             return Err(format!("is not read in time: {} octets came", read.len()));
         }
+    }
+}
+
+/// Content-Type of an answer; empty for none.
+pub fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_owned()
+}
+
+/// Refuses a body in a coding that the client does not decode: it has taken away the header of one
+/// that it does.
+///
+/// # Errors
+/// What is wrong with the body.
+pub fn check_encoding(headers: &HeaderMap) -> std::result::Result<(), String> {
+    match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"" | b"identity") => Ok(()),
+        Some(coding) => Err(format!(
+            "comes with Content-Encoding {:?}: only gzip and deflate were asked for",
+            String::from_utf8_lossy(coding)
+        )),
     }
 }
 
@@ -173,7 +220,13 @@ pub(crate) fn check_settings(config: &Config) -> Result<()> {
 /// # Errors
 /// [`Code::Generic`] for a proxy or a file of roots that can't be used.
 pub fn client_builder(config: &Config) -> Result<ClientBuilder> {
+    let accept = [(ACCEPT, HeaderValue::from_static(ACCEPTED))];
     let mut builder = reqwest::Client::builder()
+        .default_headers(accept.into_iter().collect())
+        // The library's own windows let a server fill 5 MiB before the body is known to be too large.
+        .http2_initial_stream_window_size(HTTP2_WINDOW)
+        .http2_initial_connection_window_size(HTTP2_WINDOW)
+        .http2_max_header_list_size(HTTP2_HEADERS)
         .user_agent(concat!("secsipid-rs/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         // A certificate is downloaded once in a long time, and callers name the hosts: connections

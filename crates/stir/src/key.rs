@@ -226,6 +226,15 @@ impl Credential {
         Self { key, chain, facts: OnceLock::new(), warned: OnceLock::new() }
     }
 
+    /// Of a certificate and what followed it.
+    ///
+    /// # Errors
+    /// As [`Certificate::public_key_sec1`].
+    pub(crate) fn from_chain(chain: Chain) -> Result<Self> {
+        let key = VerifyingKey::from_point(chain.leaf().public_key_sec1()?)?;
+        Ok(Self::new(key, Some(chain)))
+    }
+
     /// What the certificate says, read at the first call.
     ///
     /// # Errors
@@ -264,9 +273,7 @@ impl Credential {
         for (kind, der) in blocks(text) {
             match kind {
                 SectionKind::Certificate => {
-                    let chain = Chain::from_pem(text)?;
-                    let key = VerifyingKey::from_point(chain.leaf().public_key_sec1()?)?;
-                    return Ok(Self::new(key, Some(chain)));
+                    return Self::from_chain(Chain::from_pem(text)?);
                 }
                 SectionKind::PublicKey => {
                     return Ok(Self::new(VerifyingKey::from_spki(&der)?, None));

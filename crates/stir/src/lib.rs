@@ -8,6 +8,7 @@
 
 mod asn1;
 pub mod authority;
+pub mod body;
 pub mod cert;
 mod cert_verify;
 mod clock;
@@ -28,6 +29,7 @@ mod policy;
 pub mod profile;
 mod reason;
 mod rich;
+pub mod shelf;
 mod sign;
 pub mod store;
 pub mod tn;

@@ -2,15 +2,18 @@
 
 mod sweep;
 
-pub use sweep::{ROOM, Room, sweep};
+pub use sweep::{ROOM, Room, Swept, sweep};
 
 use crate::file;
 use aws_lc_rs::digest::{SHA256, digest};
-use std::fs::{self, OpenOptions};
+use nix::fcntl::OFlag;
+use std::fs::{self, FileTimes, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use uuid::Uuid;
 
 /// First line of a file: it says which URL's certificate this is, so that a file that was renamed
 /// or copied is not taken for another's.
@@ -21,9 +24,12 @@ const UNTIL_LINE: &str = "until: ";
 /// What a file's name ends in, after the digest.
 const SUFFIX: &str = ".pem";
 
-/// After how many certificates what is too old or too much is looked for: they have 64 MiB at most,
-/// and a folder that is full is read in some 100 ms.
+/// Sweep the folder after this many writes: other processes write there too, each at most so many
+/// files of [`MAX_STORED`] between two looks.
 pub const SWEEP_EVERY: u32 = 1024;
+/// Largest certificate with its chain that others find in a folder or in Redis, in bytes: the largest
+/// of the field has 8 KiB. Larger ones are used, and downloaded again.
+pub const MAX_STORED: usize = 16 * 1024;
 
 /// A certificate with the head that names its URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,11 +76,34 @@ pub fn name(url: &str) -> String {
 
 /// A folder of certificates by URL. File names are digests: no two URLs share one, none is too
 /// long, none leaves the folder.
+///
+/// What goes in is for its users to decide: only what a token has verified with, or what an operator
+/// named. Each write stays within [`ROOM`].
 pub struct Store {
     folder: PathBuf,
     /// Seconds that a file counts at most.
     expire: u32,
-    kept: AtomicU32,
+    level: Mutex<Level>,
+}
+
+/// How full the folder is, as far as this process knows.
+#[derive(Clone, Copy, Default)]
+struct Level {
+    files: usize,
+    octets: u64,
+    /// Writes since the last sweep; `None` before the first one.
+    written: Option<u32>,
+}
+
+/// What became of a certificate that was to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It is there, or can't be, which was logged.
+    Done,
+    /// The same, and a [`Store::sweep`] is due.
+    SweepDue,
+    /// There is no room before a [`Store::sweep`].
+    Full,
 }
 
 impl Store {
@@ -83,7 +112,7 @@ impl Store {
         (!folder.as_os_str().is_empty() && expire > 0).then(|| Self {
             folder: folder.to_owned(),
             expire,
-            kept: AtomicU32::new(0),
+            level: Mutex::default(),
         })
     }
 
@@ -98,37 +127,75 @@ impl Store {
 
     /// What was stored for this URL, stale or not, and when (Unix seconds).
     pub fn read(&self, url: &str, now: i64) -> Option<(Stored, i64)> {
-        let path = self.path(url);
-        let written = fs::metadata(&path).ok()?.modified().ok()?;
-        let written = i64::try_from(written.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
+        let (metadata, text) = file::read(&self.path(url), file::MAX_LEN).ok()?;
+        let written = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let written = i64::try_from(written).ok()?;
         // A file from the future is none of ours, or the clock was set back: it could stay for ever.
         if written > now {
             return None;
         }
-        let (_, text) = file::read_path(&path).ok()?;
         Some((Stored::decode(url, &text)?, written))
     }
 
-    /// Stores what was downloaded. A failure (full disk, no permission) is logged: the call that
-    /// needed the certificate has it already.
-    pub fn put(&self, url: &str, body: &[u8], until: Option<i64>) {
-        let path = self.path(url);
-        if let Err(e) = self.write(&path, &Stored::encode(url, body, until)) {
+    /// Stores what was downloaded, if it is of at most [`MAX_STORED`] and there is room. A failure
+    /// (full disk, no permission) is logged: the call that needed the certificate has it already.
+    pub fn put(&self, url: &str, body: &[u8], until: Option<i64>) -> Put {
+        if body.len() > MAX_STORED {
+            return Put::Done;
+        }
+        let text = Stored::encode(url, body, until);
+        let due = {
+            let mut level = self.level();
+            let octets = level.octets.saturating_add(text.len().try_into().unwrap_or(u64::MAX));
+            if level.files >= ROOM.files || octets > ROOM.octets {
+                return Put::Full;
+            }
+            let written = level.written.map_or(SWEEP_EVERY, |written| written + 1);
+            *level = Level { files: level.files + 1, octets, written: Some(written) };
+            written >= SWEEP_EVERY
+        };
+        if let Err(e) = self.write(&self.path(url), &text) {
             log::warn!(
                 "cache_dir \"{}\": the certificate of {url} can't be stored: {e}",
                 self.folder.display()
             );
         }
+        if due { Put::SweepDue } else { Put::Done }
     }
 
-    /// Stores it, and now and then removes what is too old or too much, for one who does not
-    /// [`sweep`] himself.
+    /// Stores it, and sweeps the folder where that is due, for a process that may wait for that.
     pub(crate) fn keep(&self, url: &str, body: &[u8], until: Option<i64>) {
-        self.put(url, body, until);
-        if self.kept.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
-            // Whoever can't read the folder was told so when it wrote.
-            let _ = sweep(&self.folder, Duration::from_secs(self.expire.into()), &ROOM);
+        let age = Duration::from_secs(self.expire.into());
+        // Who can't read the folder is told so where it is written to.
+        match self.put(url, body, until) {
+            Put::Done => {}
+            Put::SweepDue => drop(self.sweep(age)),
+            Put::Full => {
+                if self.sweep(age).is_ok() {
+                    self.put(url, body, until);
+                }
+            }
         }
+    }
+
+    /// Notes that a certificate is in use, for all that share the folder: a sweep removes those
+    /// first that were not used for longest.
+    pub fn touch(&self, url: &str) {
+        // There may be none.
+        if let Ok((file, _)) = file::open(&self.path(url)) {
+            let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
+        }
+    }
+
+    /// Removes files older than `age`, and if there are too many those not used for longest; how
+    /// many.
+    ///
+    /// # Errors
+    /// The system's, if the folder can't be read.
+    pub fn sweep(&self, age: Duration) -> io::Result<usize> {
+        let Swept { removed, files, octets } = sweep(&self.folder, age, &ROOM)?;
+        *self.level() = Level { files, octets, written: Some(0) };
+        Ok(removed)
     }
 
     /// Forgets what was stored for this URL.
@@ -151,15 +218,18 @@ impl Store {
         Ok(())
     }
 
-    /// Writes to a temporary name and renames, so that a reader never sees half a file.
+    fn level(&self) -> std::sync::MutexGuard<'_, Level> {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes to a temporary name and renames, so that a reader never sees half a file. Nobody who
+    /// may write to the folder as well knows the name before, or has it lead elsewhere.
     fn write(&self, path: &Path, text: &[u8]) -> io::Result<()> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.folder.join(format!(".{}-{number}.tmp", std::process::id()));
+        let temporary = self.folder.join(format!(".{}.tmp", Uuid::new_v4().simple()));
         let written = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(&temporary)
             .and_then(|mut file| file.write_all(text))
             .and_then(|()| fs::rename(&temporary, path));
@@ -240,7 +310,8 @@ mod tests {
     fn a_folder_is_looked_through_now_and_then() {
         let folder = folder("swept");
         let store = Store::new(&folder, 100).unwrap();
-        store.put("https://h/old", b"x", None);
+        assert_eq!(store.put("https://h/old", b"x", None), Put::SweepDue, "nobody has looked yet");
+        store.sweep(Duration::from_secs(100)).unwrap();
         let old = fs::File::options().write(true).open(store.path("https://h/old")).unwrap();
         old.set_modified(std::time::SystemTime::now() - Duration::from_secs(200)).unwrap();
         for _ in 1..SWEEP_EVERY {
@@ -249,6 +320,36 @@ mod tests {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
         store.keep("https://h/new", b"x", None);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn each_write_stays_within_the_bounds() {
+        let folder = folder("full");
+        let store = Store::new(&folder, 100).unwrap();
+        assert_eq!(store.put("https://h/large", &[b'x'; MAX_STORED + 1], None), Put::Done);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "too large for others");
+        *store.level() = Level { files: ROOM.files, octets: 0, written: Some(0) };
+        assert_eq!(store.put("https://h/a", b"x", None), Put::Full);
+        *store.level() = Level { files: 0, octets: ROOM.octets - 10, written: Some(0) };
+        assert_eq!(store.put("https://h/a", b"x", None), Put::Full);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        // Who sweeps itself does it then.
+        store.keep("https://h/a", b"x", None);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_a_file_blocks_nobody() {
+        let folder = folder("pipe");
+        let store = Store::new(&folder, 100).unwrap();
+        let path = store.path("https://h/a");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(store.get("https://h/a", SystemClock.now()), None);
+        store.touch("https://h/a");
+        store.put("https://h/a", b"x", None);
+        assert_eq!(store.get("https://h/a", SystemClock.now() + 1).unwrap().0, b"x");
         fs::remove_dir_all(&folder).unwrap();
     }
 

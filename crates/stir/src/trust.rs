@@ -149,20 +149,21 @@ impl Trust {
     /// [`Code::CertRevoked`]; what [`Trust::load`] says of files; [`Code::CrlFileRead`] for a CRL
     /// that does not count.
     pub fn verify(&self, chain: &Chain, now: i64) -> Result<i64> {
-        self.verify_within(chain, now, &Budget::default())
+        self.judge(chain, now, &Budget::default()).map(|judged| judged.until)
     }
 
-    /// The same, paid for from a message's budget.
+    /// The same, paid for from a message's budget; and which of the certificates that the signer sent
+    /// the path leads over.
     ///
     /// # Errors
     /// As [`Trust::verify`]; [`Code::CertBudget`] if other chains of the message have left too little.
-    pub(crate) fn verify_within(&self, chain: &Chain, now: i64, budget: &Budget) -> Result<i64> {
+    pub(crate) fn judge(&self, chain: &Chain, now: i64, budget: &Budget) -> Result<Judged> {
         let leaf = chain.leaf();
         if self.bits.has(CertVerify::TIME | CertVerify::TIME_ONLY) {
             check_time(leaf, now)?;
         }
         let Some(material) = self.material()? else {
-            return Ok(leaf.not_after());
+            return Ok(Judged { until: leaf.not_after(), used: Arc::default() });
         };
         let system = self.system_roots()?;
         let anchors: [&[Certificate]; 2] = [&material.anchors, system];
@@ -184,7 +185,9 @@ impl Trust {
         }
         let ends = path.iter().map(|certificate| certificate.not_after());
         let updates = crls().map(Crl::next_update);
-        Ok(ends.chain(updates).fold(i64::MAX, i64::min))
+        let until = ends.chain(updates).fold(i64::MAX, i64::min);
+        let is_used = |sent: &&Certificate| path.iter().any(|used| std::ptr::eq(*used, *sent));
+        Ok(Judged { until, used: chain.rest().iter().filter(is_used).cloned().collect() })
     }
 
     /// The files' contents, for the bits that are set; `None` where no chain is asked for.
@@ -235,6 +238,14 @@ fn check_scope(path: &[&Certificate]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What came of a chain.
+pub(crate) struct Judged {
+    /// Until when that holds (Unix seconds).
+    pub(crate) until: i64,
+    /// The certificates behind the signer's that its path leads over.
+    pub(crate) used: Arc<[Certificate]>,
 }
 
 /// What [`Trust::reload`] has read.

@@ -235,6 +235,10 @@ impl Verifier {
         let info = identity.params.as_ref().and_then(|params| params.info).unwrap_or_default();
         let credential = self.credential(key, info, now, budget)?;
         verify(&credential, identity.signed, &signature, budget)?;
+        // Without the attributes nothing says that the signer named this URL.
+        if options.attributes {
+            self.proven(key, info);
+        }
         Ok(credential)
     }
 
@@ -296,6 +300,15 @@ impl Verifier {
                 self.credentials.by_location(location, now, budget)
             }
             PublicKey::Pem(text) => self.credentials.by_text(text, now, budget),
+        }
+    }
+
+    /// A token, whose signer named `info`, has verified with the key.
+    fn proven(&self, key: PublicKey<'_>, info: &str) {
+        match key {
+            PublicKey::Info => self.credentials.proven(info),
+            PublicKey::Location(location) => self.credentials.proven(location),
+            PublicKey::Pem(_) => {}
         }
     }
 

@@ -31,7 +31,7 @@ impl Fetch for Server {
         let body = self.0.get(url).cloned();
         let body =
             body.ok_or_else(|| Error::new(Code::HttpStatus, format!("{url} answers 404")))?;
-        Ok(Fetched { body, until: None })
+        Ok(Fetched::new(body, None))
     }
 }
 

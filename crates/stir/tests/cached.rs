@@ -4,8 +4,8 @@
 mod pki;
 
 use pki::{DAY, Key, NOW, Spec, certificates};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use stir::{
     Call, CheckOptions, Clock, Config, Fetch, Fetched, PrivateKey, PublicKey, Signer, SipCall,
     Verifier,
@@ -27,7 +27,7 @@ struct One(String);
 
 impl Fetch for One {
     fn fetch(&self, _: &str) -> stir::Result<Fetched> {
-        Ok(Fetched { body: self.0.clone().into_bytes(), until: None })
+        Ok(Fetched::new(self.0.clone().into_bytes(), None))
     }
 }
 
@@ -42,7 +42,7 @@ impl Fetch for Many {
     fn fetch(&self, url: &str) -> stir::Result<Fetched> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let body = if url == URL { &self.good } else { &self.junk };
-        Ok(Fetched { body: body.clone().into_bytes(), until: Some(NOW + DAY) })
+        Ok(Fetched::new(body.clone().into_bytes(), Some(NOW + DAY)))
     }
 }
 
@@ -95,6 +95,87 @@ fn certificates_that_nobody_vouches_for_take_no_place_of_others() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
     verifier.forget(|url| url.ends_with("/99"));
     assert_eq!(check("https://evil.example/99"), (-101, 1));
+}
+
+/// A server that has this under every URL, and what it is told.
+#[derive(Clone, Default)]
+struct Everywhere {
+    body: Arc<Mutex<String>>,
+    proven: Arc<Mutex<Vec<String>>>,
+}
+
+impl Fetch for Everywhere {
+    fn fetch(&self, _: &str) -> stir::Result<Fetched> {
+        Ok(Fetched::new(self.body.lock().unwrap().clone().into_bytes(), None))
+    }
+
+    fn proven(&self, url: &str, body: &stir::fetch::Digest) {
+        assert_eq!(*body, stir::fetch::digest(self.body.lock().unwrap().as_bytes()));
+        self.proven.lock().unwrap().push(url.into());
+    }
+}
+
+/// A key that signs, as PEM and as a certificate's.
+fn pair() -> (String, Key) {
+    let Key::P256(pair) = Key::p256() else { panic!("P-256 signs") };
+    let private = pki::pem("PRIVATE KEY", &[pair.to_pkcs8v1().unwrap().as_ref().to_vec()]);
+    (private, Key::P256(pair))
+}
+
+/// What a stranger can have fetched takes no place of what is in use: a genuine certificate at
+/// invented URLs, with calls that its owner did not sign; and its owner has the places of one.
+#[test]
+fn only_what_a_token_verified_with_is_kept() {
+    let ((private, key), (his_private, his_key), ca) = (pair(), pair(), Key::p256());
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("proven");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(folder.join("cache")).unwrap();
+    let roots = folder.join("ca.pem");
+    std::fs::write(&roots, certificates(&[Spec::ca("CN=CA", "CN=CA").issue(&ca, &ca)])).unwrap();
+    let clock = Arc::new(At(NOW.into()));
+    let config = Config {
+        cache_size: 64,
+        cache_dir: folder.join("cache"),
+        trust_anchors: roots,
+        ..Config::default()
+    };
+    let server = Everywhere::default();
+    let verifier = Verifier::with(&config, Arc::clone(&clock) as _, Box::new(server.clone()));
+    let signer = Signer::with_clock(&config, Arc::clone(&clock) as _);
+    let check = |x5u: &str, private: &str| {
+        let call = Call { orig: "1", dest: "2", attest: "A", x5u, ..Call::default() };
+        let identity = signer.identity(&call, PrivateKey::Pem(private)).unwrap();
+        verifier.check([identity.as_str()], PublicKey::Info, Default::default()).code()
+    };
+    let files = || std::fs::read_dir(folder.join("cache")).unwrap().count();
+    let set = |chain: &[Vec<u8>]| *server.body.lock().unwrap() = certificates(chain);
+    let is_cached = |url: &str| verifier.cached().iter().any(|one| one.location == url);
+
+    // Behind the good one are other authorities, which lead nowhere.
+    let leaf = Spec::leaf("CN=CA").issue(&key, &ca);
+    let other = Spec::ca("CN=Other", "CN=Other").issue(&ca, &ca);
+    set(&[leaf, other.clone(), other]);
+    assert_eq!(check(URL, &private), 1);
+    assert_eq!(verifier.cached()[0].credential.chain.as_ref().unwrap().rest().len(), 0);
+    assert_eq!((files(), server.proven.lock().unwrap().clone()), (1, vec![URL.to_owned()]));
+    // Once for as long as it is kept.
+    assert_eq!(check(URL, &private), 1);
+    assert_eq!(server.proven.lock().unwrap().len(), 1);
+
+    for n in 0..1100 {
+        assert_eq!(check(&format!("https://{n}.evil.example/"), &his_private), -251);
+    }
+    assert_eq!((verifier.cached().len(), files()), (1, 1), "nobody signed with it there");
+    assert_eq!(server.proven.lock().unwrap().len(), 1);
+
+    set(&[Spec::leaf("CN=CA").issue(&his_key, &ca)]);
+    for n in 0..1100 {
+        assert_eq!(check(&format!("https://{n}.his.example/"), &his_private), 1);
+    }
+    let share = stir::shelf::KEY_SHARE;
+    assert_eq!((verifier.cached().len(), files()), (1 + share, 1 + share));
+    assert!(is_cached(URL) && is_cached("https://1099.his.example/"));
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

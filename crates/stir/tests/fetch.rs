@@ -58,6 +58,60 @@ fn a_body_comes_whole() {
     assert_eq!(fetch(&url).expect("fetched"), b"hello");
 }
 
+/// Made by gzip and by zlib's compress.
+const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcbH\xcd\xc9\xc9\x07\x00\x86\xa6\x106\x05\x00\x00\x00";
+const DEFLATE: &[u8] = b"x\x9c\xcbH\xcd\xc9\xc9\x07\x00\x06,\x02\x15";
+/// A MiB of x, in gzip.
+const BOMB: &[u8] = include_bytes!("data/bomb.gz");
+
+#[test]
+fn a_body_may_be_compressed() {
+    fn encoded(stream: &mut TcpStream, coding: &str, body: &[u8]) -> std::io::Result<()> {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), body].concat())
+    }
+    assert_eq!(fetch(&server(|s| encoded(s, "gzip", GZIP))).expect("gzip"), b"hello");
+    assert_eq!(fetch(&server(|s| encoded(s, "deflate", DEFLATE))).expect("deflate"), b"hello");
+    assert_eq!(fetch(&server(|s| encoded(s, "identity", b"hello"))).expect("identity"), b"hello");
+    for (url, why) in [
+        (server(|s| encoded(s, "gzip", BOMB)), "more than 65536"),
+        (server(|s| encoded(s, "gzip", &GZIP[..20])), "breaks off"),
+        (server(|s| encoded(s, "gzip", b"hello")), "breaks off"),
+        (server(|s| encoded(s, "br", b"hello")), "Content-Encoding \"br\""),
+    ] {
+        let (code, message) = fetch(&url).expect_err(why);
+        assert_eq!(code, -404, "{message}");
+        assert!(message.contains(why), "{message}");
+    }
+}
+
+/// What stands in a request, in lower case.
+#[test]
+fn a_request_says_what_is_taken() {
+    static SEEN: std::sync::Mutex<String> = std::sync::Mutex::new(String::new());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/cert.pem", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut request = [0; 4096];
+        let len = stream.read(&mut request).expect("a request");
+        *SEEN.lock().expect("not poisoned") =
+            String::from_utf8_lossy(&request[..len]).to_lowercase();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").expect("written");
+    });
+    fetch(&url).expect("fetched");
+    let seen = SEEN.lock().expect("not poisoned");
+    for line in [
+        "accept: application/pem-certificate-chain, application/x-pem-file;q=0.9, application/pkix-cert;q=0.8, */*;q=0.5\r\n",
+        "accept-encoding: gzip,deflate\r\n",
+    ] {
+        assert!(seen.contains(line), "{seen}");
+    }
+}
+
 #[test]
 fn servers_that_fail_cost_no_more_than_the_timeout() {
     let rows: Vec<(&str, String, i32)> = vec![

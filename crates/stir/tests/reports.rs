@@ -22,7 +22,7 @@ impl Fetch for Leaf {
     fn fetch(&self, _: &str) -> Result<Fetched, Error> {
         let body = std::fs::read(file("lab-leaf.pem"))
             .map_err(|e| Error::new(Code::FileRead, e.to_string()))?;
-        Ok(Fetched { body, until: None })
+        Ok(Fetched::new(body, None))
     }
 }
 

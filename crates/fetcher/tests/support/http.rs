@@ -15,6 +15,8 @@ pub enum Answer {
     /// The same after a while: the server's own pace.
     Slow(Duration, Vec<u8>),
     Status(u16),
+    /// A status with this Retry-After.
+    Busy(u16, &'static str),
     /// 200 and a body of this many octets.
     Large(usize),
     /// 200 and an octet now and then.
@@ -135,6 +137,10 @@ impl Shared {
             }
             Answer::Status(status) => {
                 stream.write_all(head(&format!("{status} X"), "Content-Length: 0\r\n").as_bytes())
+            }
+            Answer::Busy(status, after) => {
+                let more = format!("Retry-After: {after}\r\nContent-Length: 0\r\n");
+                stream.write_all(head(&format!("{status} X"), &more).as_bytes())
             }
             Answer::Large(len) => ok("", &vec![b'x'; len]),
             Answer::Drip => {

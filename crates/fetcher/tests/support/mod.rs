@@ -32,6 +32,14 @@ pub fn certificate(seconds: i64) -> Vec<u8> {
     certificates(&[spec.issue(&key, &key)]).into_bytes()
 }
 
+/// Fetches a certificate, and says that a token has verified with it, as a worker does.
+pub fn use_it(client: &fetcher::RemoteFetcher, url: &str) -> stir::Fetched {
+    use stir::Fetch;
+    let fetched = client.fetch(url).expect("fetched");
+    client.proven(url, &stir::fetch::digest(&fetched.body));
+    fetched
+}
+
 /// Asks until there is an answer; panics with `what` when there is none in time.
 pub fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + limit;

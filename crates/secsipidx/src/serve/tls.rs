@@ -21,6 +21,9 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 /// Between two looks at the files: a certificate lives for months.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// Largest file, in bytes: a web authority's CRL may have a few MiB.
+const MAX_FILE: usize = 32 * 1024 * 1024;
+
 /// What a file's change is seen by.
 type Stamp = [Option<(SystemTime, u64)>; 4];
 
@@ -107,7 +110,7 @@ fn stamp(settings: &Https) -> Stamp {
 
 fn read(settings: &Https) -> Result<Loaded> {
     let chain = certificates(&settings.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&settings.key)
+    let key = PrivateKeyDer::from_pem_slice(&text(&settings.key)?)
         .map_err(|e| bad(&settings.key, format!("is no private key: {e}")))?;
     let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -160,10 +163,16 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     all(path, "certificate")
 }
 
+/// The text of a regular file.
+fn text(path: &Path) -> Result<Vec<u8>> {
+    let read = stir::file::read(path, MAX_FILE);
+    read.map(|(_, text)| text).map_err(|e| bad(path, format!("can't be read: {e}")))
+}
+
 /// All PEM blocks of a kind.
 fn all<T: PemObject>(path: &Path, kind: &str) -> Result<Vec<T>> {
-    let all: Vec<_> = T::pem_file_iter(path)
-        .and_then(Iterator::collect)
+    let all: Vec<_> = T::pem_slice_iter(&text(path)?)
+        .collect::<std::result::Result<_, _>>()
         .map_err(|e| bad(path, format!("is no {kind}: {e}")))?;
     if all.is_empty() { Err(bad(path, format!("holds no {kind}"))) } else { Ok(all) }
 }

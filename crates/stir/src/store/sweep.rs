@@ -9,7 +9,11 @@ use std::time::{Duration, SystemTime};
 /// A temporary file this old is of a process that died while it wrote.
 const TEMPORARY: Duration = Duration::from_secs(3600);
 
-/// How much a folder may hold. The oldest go.
+/// What is left of [`Room`] by a sweep that finds it taken, in eighths: the next writes are not to
+/// sweep again at once.
+const LEFT_EIGHTHS: u64 = 7;
+
+/// How much a folder may hold. What was not used for longest goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
     /// Files.
@@ -21,13 +25,25 @@ pub struct Room {
 /// Ten times all certificates that are in use in North America. What callers name may be of 64 KiB.
 pub const ROOM: Room = Room { files: 65_536, octets: 256 * 1024 * 1024 };
 
-/// Removes files that are older than `age`, the oldest of those for which there is no room, and what
-/// writers left behind; how many. Files that are not the store's stay.
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Files that are gone.
+    pub removed: usize,
+    /// The store's files that are left.
+    pub files: usize,
+    /// Their octets.
+    pub octets: u64,
+}
+
+/// Removes files that are older than `age`, those not used for longest if there are too many, and
+/// what writers left behind. Files that are not the store's stay.
 ///
 /// # Errors
 /// The system's, if the folder can't be read.
-pub fn sweep(folder: &Path, age: Duration, room: &Room) -> io::Result<usize> {
+pub fn sweep(folder: &Path, age: Duration, room: &Room) -> io::Result<Swept> {
     let now = SystemTime::now();
+    let since = |time: SystemTime| now.duration_since(time).ok();
     let mut kept: Vec<(Duration, u64, PathBuf)> = Vec::new();
     let mut gone = Vec::new();
     for file in fs::read_dir(folder)? {
@@ -39,24 +55,29 @@ pub fn sweep(folder: &Path, age: Duration, room: &Room) -> io::Result<usize> {
             continue;
         }
         // Another process may have removed it by now; one from the future is as old as can be.
-        let Ok((written, len)) =
-            file.metadata().and_then(|data| Ok((data.modified()?, data.len())))
+        let Ok((written, used, len)) =
+            file.metadata().and_then(|data| Ok((data.modified()?, data.accessed()?, data.len())))
         else {
             continue;
         };
-        let old = now.duration_since(written).unwrap_or(Duration::MAX);
+        let old = since(written).unwrap_or(Duration::MAX);
         if old > if temporary { TEMPORARY } else { age } {
             gone.push(file.path());
         } else if !temporary {
-            kept.push((old, len, file.path()));
+            // One that was only read now, by who may not write, is used no less.
+            let idle = since(used).map_or(Duration::ZERO, |used| used.min(old));
+            kept.push((idle, len, file.path()));
         }
     }
-    kept.sort_unstable();
-    let (mut files, mut octets) = (0, 0_u64);
-    for (_, len, path) in kept {
-        files += 1;
-        octets = octets.saturating_add(len);
-        if files > room.files || octets > room.octets {
+    let octets = kept.iter().fold(0_u64, |sum, (_, len, _)| sum.saturating_add(*len));
+    let mut left = Swept { removed: 0, files: kept.len(), octets };
+    if left.files > room.files || left.octets > room.octets {
+        let files = room.files as u64 * LEFT_EIGHTHS / 8;
+        kept.sort_unstable();
+        while left.files as u64 > files || left.octets > room.octets / 8 * LEFT_EIGHTHS {
+            let Some((_, len, path)) = kept.pop() else { break };
+            left.files -= 1;
+            left.octets = left.octets.saturating_sub(len);
             gone.push(path);
         }
     }
@@ -64,7 +85,7 @@ pub fn sweep(folder: &Path, age: Duration, room: &Room) -> io::Result<usize> {
         // Another process may have been faster.
         let _ = fs::remove_file(path);
     }
-    Ok(gone.len())
+    Ok(Swept { removed: gone.len(), ..left })
 }
 
 #[cfg(test)]
@@ -79,7 +100,8 @@ mod tests {
         let make = |name: &str, age: u64| {
             let file = fs::File::create(folder.join(name)).unwrap();
             file.set_len(10).unwrap();
-            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+            let time = SystemTime::now() - Duration::from_secs(age);
+            file.set_times(fs::FileTimes::new().set_accessed(time).set_modified(time)).unwrap();
         };
         let name = |n: usize| format!("{n:064x}{SUFFIX}");
         (0..10).for_each(|n| make(&name(n), n as u64 * 100));
@@ -97,12 +119,15 @@ mod tests {
         let sweep = |files, octets| {
             sweep(&folder, Duration::from_secs(750), &Room { files, octets }).unwrap()
         };
-        assert_eq!(sweep(100, 1000), 3);
+        let swept = |removed, files| Swept { removed, files, octets: files as u64 * 10 };
+        assert_eq!(sweep(100, 1000), swept(3, 8), "those of 800 s and more, and a writer's");
         assert_eq!(left().len(), 10);
-        assert_eq!(sweep(100, 55), 3);
-        assert_eq!(left().len(), 7);
-        assert_eq!(sweep(2, 1000), 3);
-        assert_eq!(left(), [".2-2.tmp".into(), name(0), name(1), "mine.pem".into()]);
+        // The oldest but one was used since.
+        let used = fs::File::open(folder.join(name(6))).unwrap();
+        used.set_times(fs::FileTimes::new().set_accessed(SystemTime::now())).unwrap();
+        assert_eq!(sweep(100, 64), swept(3, 5));
+        assert_eq!(sweep(3, 1000), swept(3, 2));
+        assert_eq!(left(), [".2-2.tmp".into(), name(0), name(6), "mine.pem".into()]);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -197,9 +197,8 @@ impl<T> Watched<T> {
     }
 
     fn read(&self, path: &Path) -> Result<Vec<T>> {
-        let (_, text) = file::read(path, self.kind.max_len).map_err(|e| {
-            self.error(path, self.kind.unreadable, &format!("can't be read: {e}"))
-        })?;
+        let (_, text) = file::read(path, self.kind.max_len)
+            .map_err(|e| self.error(path, self.kind.unreadable, &format!("can't be read: {e}")))?;
         (self.parse)(&text).map_err(|e| self.error(path, e.code(), e.message()))
     }
 

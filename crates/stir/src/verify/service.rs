@@ -137,6 +137,7 @@ impl Verifier {
         }
         self.check_authority(&credential, &token.claims)?;
         verify(&credential, token.identity.signed, &token.signature, budget)?;
+        self.proven(key, &token.x5u);
         Ok(credential)
     }
 

@@ -126,7 +126,9 @@ fn bodies() -> Vec<Row> {
     vec![
         answer("body empty", NO_CERTIFICATE, |_| Ok(Vec::new())),
         answer("body is a page", NO_CERTIFICATE, |_| Ok(b"<html>Not here</html>".to_vec())),
-        answer("body is DER", NO_CERTIFICATE, |w| Ok(w.chain_of(CALLER).concat())),
+        answer("body is two certificates in DER", NO_CERTIFICATE, |w| {
+            Ok(w.chain_of(CALLER).concat())
+        }),
         answer("body is larger than 64 KiB", NO_CERTIFICATE, |w| {
             Ok([pem(w.chain_of(CALLER)), vec![b'\n'; 64 * 1024]].concat())
         }),

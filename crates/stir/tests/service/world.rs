@@ -407,6 +407,6 @@ impl Fetch for Server {
         self.fetched.lock().unwrap().push(url.into());
         let missing = || Err(Error::new(Code::HttpStatus, format!("{url} answers 404")));
         let body = self.answers.get(url).cloned().unwrap_or_else(missing)?;
-        Ok(Fetched { body, until: None })
+        Ok(Fetched::new(body, None))
     }
 }
