@@ -87,6 +87,12 @@ fn atis_calls_go_on_with_their_verstat_and_reason() {
     named.from = "\"Jos\u{f7e9}\" <sip:+12155551212@example.com>".into();
     assert_eq!(carrier.send(&named).header("Reason"), "");
 
+    // One passes, and the answer says what was wrong with the other one.
+    let stale = site.signed_ago(ORIG, DEST, &site.x5u, 90);
+    let reply = carrier.send(&call(&good).header("Identity", &stale));
+    assert!(reply.header("X-From").contains(";verstat=TN-Validation-Passed@"), "{reply:?}");
+    assert!(reply.header("Reason").starts_with("STIR ;cause=403"), "{reply:?}");
+
     // Not verified: it goes on, and the answer says why.
     let flipped = good.replacen(";info", "A;info", 1);
     for (request, reason, verstat) in [

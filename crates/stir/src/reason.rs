@@ -1,6 +1,7 @@
 //! The Reason header field of a call that goes on although it was not verified (RFC 9410).
 
 use crate::error::{Code, Error, Result};
+use crate::outcome::Response;
 use crate::verify::Report;
 
 /// Which protocol the value names.
@@ -59,16 +60,33 @@ impl Reason {
         Ok(())
     }
 
-    /// `STIR ;cause=436 ;text="Bad Identity Info" ;ppi="…"`; `None` where nothing failed.
+    /// `STIR ;cause=436 ;text="Bad Identity Info" ;ppi="…"`, one for each header field that failed, with
+    /// commas between (RFC 9410 §6), though another one may have passed (§5); `None` where none failed.
+    /// Protocol SIP has one value for each protocol alone (RFC 3326 §2).
     pub fn value(&self, report: &Report) -> Option<String> {
-        let response = report.response()?;
+        let most = match self.protocol {
+            Protocol::Stir => usize::MAX,
+            Protocol::Sip if report.result.is_ok() => 0,
+            Protocol::Sip => 1,
+        };
+        let mut values: Vec<String> = Vec::new();
+        for (response, token) in report.failures().take(most) {
+            let value = self.one(response, token);
+            // Without a token nothing parts them.
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
+    fn one(&self, response: Response, token: &str) -> String {
         let protocol = match self.protocol {
             Protocol::Stir => "STIR",
             Protocol::Sip => "SIP",
         };
         let (cause, text) = (response.code(), response.phrase());
         let mut value = format!("{protocol} ;cause={cause} ;text=\"{text}\"");
-        let token = report.token();
         // Only what is base64url: it goes between quotes into a header.
         let clean = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
         if self.protocol == Protocol::Stir && !token.is_empty() && token.bytes().all(clean) {
@@ -79,7 +97,7 @@ impl Reason {
                 Identifier::Full => value.push_str(&format!(" ;ppi=\"{token}\"")),
             }
         }
-        Some(value)
+        value
     }
 }
 
@@ -113,8 +131,26 @@ mod tests {
             reason.set_ppi(ppi).unwrap();
             assert_eq!(reason.value(report).as_deref(), Some(expected), "{protocol} {ppi}");
         }
-        let passed = Report { result: Ok(()), ..token };
+        let passed = Report { result: Ok(()), ..token.clone() };
         assert_eq!(Reason::default().value(&passed), None);
+        // Others that failed, beside one that did not, and beside one that did.
+        let forged = Error::new(Code::SignatureInvalid, "forged");
+        let other = |token: &str| Report {
+            result: Err(forged.clone()),
+            token: token.into(),
+            ..Report::failed(forged.clone())
+        };
+        let invalid = "STIR ;cause=438 ;text=\"Invalid Identity Header\"";
+        let others = || [other("aa.bb.d"), other("aa.bb.e"), other(""), other("")];
+        let beside = format!("{invalid} ;ppi=\"..d\", {invalid} ;ppi=\"..e\", {invalid}");
+        let mut sip = Reason::default();
+        sip.set_protocol("sip").unwrap();
+        let both = passed.with(others());
+        assert_eq!(Reason::default().value(&both), Some(beside.clone()));
+        assert_eq!(sip.value(&both), None);
+        let both = token.with(others());
+        assert_eq!(Reason::default().value(&both), Some(format!("{compact}, {beside}")));
+        assert_eq!(sip.value(&both).as_deref(), Some("SIP ;cause=436 ;text=\"Bad Identity Info\""));
         assert!(Reason::default().set_protocol("q.850").is_err());
         assert!(Reason::default().set_ppi("short").is_err());
     }

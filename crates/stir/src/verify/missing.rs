@@ -1,5 +1,6 @@
 //! Which certificates a check would have to wait for.
 
+use super::plan::Fields;
 use super::{CheckOptions, MAX_IDENTITIES, PublicKey, SipCall, Verifier, distinct};
 use crate::fetch::is_url;
 use crate::identity::Identity;
@@ -70,7 +71,7 @@ impl Verifier {
 
     /// Policy shaken: the call's own tokens, their diversions, and what tells more of the caller.
     fn urls_of_call(&self, call: &SipCall<'_>, now: i64) -> Vec<String> {
-        let (tokens, unread) = self.read_all(call);
+        let Fields { tokens, unread, .. } = self.read_all(call);
         let mut urls = Vec::new();
         for (token, links) in self.plan(&tokens, call, PublicKey::Info) {
             let Ok(links) = links else { continue };

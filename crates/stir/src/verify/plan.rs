@@ -10,21 +10,31 @@ use crate::policy::DestSource;
 /// A call's own token, and the diversions that lead from it to the callee.
 pub(super) type Plan<'t, 'a> = (&'t Token<'a>, Result<Vec<&'t Token<'a>>>);
 
+/// The header fields that count.
+#[derive(Default)]
+pub(super) struct Fields<'a> {
+    pub(super) tokens: Vec<Token<'a>>,
+    /// Those that could not be read.
+    pub(super) unread: Vec<Report>,
+    /// Of those, tokens that would only tell more of the caller.
+    pub(super) beside: Vec<Report>,
+}
+
 impl Verifier {
-    /// The header fields that count: those that could be read, and reports on those that could not.
-    pub(super) fn read_all<'a>(&self, call: &SipCall<'a>) -> (Vec<Token<'a>>, Vec<Report>) {
-        let (mut tokens, mut unread) = (Vec::new(), Vec::new());
+    pub(super) fn read_all<'a>(&self, call: &SipCall<'a>) -> Fields<'a> {
+        let mut fields = Fields::default();
         for value in distinct(call.identities.iter().copied(), self.shaken.max_identity) {
             match read(value) {
                 None => {}
-                Some(Ok(token)) => tokens.push(token),
+                Some(Ok(token)) => fields.tokens.push(token),
                 Some(Err(report)) if tells_more(&report.ppt) => {
                     log::info!("{} PASSporT not read: {:?}", report.ppt, report.result);
+                    fields.beside.push(*report);
                 }
-                Some(Err(report)) => unread.push(*report),
+                Some(Err(report)) => fields.unread.push(*report),
             }
         }
-        (tokens, unread)
+        fields
     }
 
     /// Which of them are worth a certificate, or why not.

@@ -30,6 +30,8 @@ pub struct Report {
     /// What the certificates and signatures of all header fields took, in ES256 verifications of some
     /// 40 µs; at most [`MAX_MESSAGE_COST`](crate::trust::MAX_MESSAGE_COST) and one a header field.
     pub cost: u32,
+    /// Header fields beside it that failed: code and token of each (RFC 9410 §5).
+    pub(crate) beside: Vec<(Code, String)>,
     /// What verified it.
     pub(crate) credential: Option<Arc<Credential>>,
     /// The token as it was received.
@@ -46,6 +48,7 @@ impl Report {
             div: Vec::new(),
             rcd_nam: None,
             cost: 0,
+            beside: Vec::new(),
             credential: None,
             token: match identity.signed {
                 "" => String::new(),
@@ -80,6 +83,28 @@ impl Report {
     /// What the called may be told of the call.
     pub fn verstat(&self) -> Verstat {
         self.cause().map_or(Verstat::Passed, Code::verstat)
+    }
+
+    /// All header fields that failed, the one that was judged first: what the caller would be answered,
+    /// and the token, empty where there is none.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (Response, &str)> {
+        let own = self.response().map(|response| (response, self.token()));
+        own.into_iter().chain(self.beside.iter().map(|(code, token)| (code.response(), &**token)))
+    }
+
+    /// The same report, with what came of other header fields.
+    pub(crate) fn with(mut self, others: impl IntoIterator<Item = Self>) -> Self {
+        others.into_iter().for_each(|other| self.add(other));
+        self
+    }
+
+    /// Notes what came of another header field.
+    pub(crate) fn add(&mut self, other: Self) {
+        if let Some(code) = other.cause()
+            && (other.token.is_empty() || other.token != self.token)
+        {
+            self.beside.push((code, other.token));
+        }
     }
 
     /// Which failure it was. For a message without any header field policy compat has the stock

@@ -1,13 +1,13 @@
 //! All Identity header fields of a call, judged together (policy shaken): the call's own token, the
 //! diversions that lead from it to the called, and what is said of the caller beside the number.
 
-use super::plan::of_diversion;
+use super::plan::{Fields, of_diversion};
 use super::{PublicKey, Report, Verifier, decode_signature, verify};
 use crate::authority::ClaimConstraints;
 use crate::error::{Code, Error, Result};
 use crate::identity::Identity;
 use crate::key::{Credential, SIGNATURE_LEN};
-use crate::outcome::Step;
+use crate::outcome::{Response, Step};
 use crate::passport::{ALG, Claims, JoseHeader, Ppt};
 use crate::policy::Policy;
 use crate::profile::{self, Profile};
@@ -62,14 +62,15 @@ impl Verifier {
     }
 
     fn check_within(&self, call: &SipCall<'_>, key: PublicKey<'_>, budget: &Budget) -> Report {
-        let (tokens, mut unread) = self.read_all(call);
-        let mut failed = None;
-        for (token, links) in self.plan(&tokens, call, key) {
+        let Fields { tokens, unread, beside } = self.read_all(call);
+        let mut failed: Vec<Report> = Vec::new();
+        let mut plans = self.plan(&tokens, call, key).into_iter();
+        while let Some((token, links)) = plans.next() {
             // A diversion that can't be read leads nowhere, wherever the call went.
             if links.is_ok()
                 && let Some(diversion) = self.unread_diversion(token, &unread)
             {
-                return diversion.clone();
+                return diversion.clone().with(failed).with(unread).with(beside);
             }
             let mut report = token.report();
             match links
@@ -77,33 +78,26 @@ impl Verifier {
             {
                 Ok(()) => {
                     self.enrich(&mut report, &tokens, key, budget);
-                    return report;
+                    // Those behind it are worth no certificate any more.
+                    let behind =
+                        plans.filter_map(|(token, links)| Some(token.failed(links.err()?)));
+                    return report.with(failed).with(behind).with(unread).with(beside);
                 }
-                Err(error) => {
-                    report.result = Err(error);
-                    failed = failed.or(Some(report));
-                }
+                Err(error) => failed.push(Report { result: Err(error), ..report }),
             }
         }
-        // A token that was judged says more of the call than one that could not be read; but where
-        // the call went another way, a diversion that can't be read is why.
-        let diverted = |report: &Report| matches!(report.step(), Some(Step::Dest | Step::Div));
-        let div = |report: &Report| report.ppt == Ppt::Div.name();
-        let reason = match unread.iter().position(div) {
-            Some(at) if failed.as_ref().is_some_and(diverted) => Some(unread.swap_remove(at)),
-            _ => failed.or_else(|| unread.into_iter().next()),
-        };
-        match reason {
-            Some(report) => report,
-            None if call.identities.is_empty() => Report::failed(Error::new(
-                Code::IdentityEmpty,
-                "the message has no Identity header",
-            )),
-            None => Report::failed(Error::new(
-                Code::IdentityPpt,
-                "the message has no Identity header with a shaken PASSporT",
-            )),
+        let first = told_first(&failed, &unread);
+        failed.extend(unread);
+        if first < failed.len() {
+            return failed.remove(first).with(failed).with(beside);
         }
+        let (code, why) = match call.identities.is_empty() {
+            true => (Code::IdentityEmpty, "the message has no Identity header"),
+            false => {
+                (Code::IdentityPpt, "the message has no Identity header with a shaken PASSporT")
+            }
+        };
+        Report::failed(Error::new(code, why)).with(beside)
     }
 
     /// A call's own token, and the diversions that lead from it to the callee.
@@ -233,18 +227,36 @@ impl Verifier {
         budget: &Budget,
     ) {
         let now = self.clock.now();
+        let mut failed = Vec::new();
         let Some(claims) = &report.claims else { return };
         report.rcd_nam.clone_from(&claims.rcd_nam);
         for token in tokens.iter().filter(|token| token.tells_more_of(&claims.orig)) {
             let in_order = self.check_alone(token, key, now, self.expire);
             match in_order.and_then(|()| self.judge_token(token, key, budget)) {
-                Err(error) => log::info!("{} PASSporT not verified: {error}", token.ppt.name()),
+                Err(error) => {
+                    log::info!("{} PASSporT not verified: {error}", token.ppt.name());
+                    failed.push(token.failed(error));
+                }
                 Ok(_) if report.rcd_nam.is_none() => {
                     report.rcd_nam.clone_from(&token.claims.rcd_nam);
                 }
                 Ok(_) => {}
             }
         }
+        failed.into_iter().for_each(|other| report.add(other));
+    }
+}
+
+/// Which failure is that of the call, by its place among all: of a token that was judged, which says
+/// more than one that could not be read, and not that a certificate can't be had where another one can
+/// (RFC 8224 §6.2.2); but where the call went another way, a diversion that can't be read is why.
+fn told_first(failed: &[Report], unread: &[Report]) -> usize {
+    let had = |report: &Report| report.response() != Some(Response::BadIdentityInfo);
+    let first = failed.iter().position(had).unwrap_or_default();
+    let diverted = |report: &Report| matches!(report.step(), Some(Step::Dest | Step::Div));
+    match unread.iter().position(|report| report.ppt == Ppt::Div.name()) {
+        Some(at) if failed.get(first).is_some_and(diverted) => failed.len() + at,
+        _ => first,
     }
 }
 
@@ -339,6 +351,10 @@ impl Token<'_> {
     /// Whether it says more of this caller than the number.
     pub(super) fn tells_more_of(&self, orig: &str) -> bool {
         tells_more(self.ppt.name()) && self.claims.orig == orig
+    }
+
+    fn failed(&self, error: Error) -> Report {
+        Report { result: Err(error), ..self.report() }
     }
 
     fn report(&self) -> Report {
