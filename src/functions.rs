@@ -89,6 +89,11 @@ fn by_file(
 /// Signs a call, with the caller's name if there is one to sign. Without an origid it gets one; no
 /// other argument may be without a value: an empty key path would mean what the header names.
 fn identity(message: &Message, call: Call<'_>, key: PrivateKey<'_>) -> Result<String, Error> {
+    if state::adds_date()
+        && let Some(date) = message.date()
+    {
+        state::signer().check_date(date)?;
+    }
     let name = message.formatted().map(unquoted);
     let origid = if call.origid == NULL { "" } else { call.origid };
     state::signer().identity(&Call { rcd_nam: name.as_deref(), origid, ..call }, key)

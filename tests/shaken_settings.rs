@@ -244,7 +244,12 @@ fn a_date_is_added_where_add_date_says_so_and_there_is_none() {
     );
     let compat = Cfg::new(Module::Ours).route(&sign);
     let shaken = site.params(Cfg::new(Module::Ours)).route(&sign);
-    let there = "Sat, 13 Nov 2010 23:29:00 GMT";
+    let date = |offset: i64| {
+        let now = std::time::SystemTime::now();
+        let by = std::time::Duration::from_secs(offset.unsigned_abs());
+        httpdate::fmt_http_date(if offset < 0 { now - by } else { now + by })
+    };
+    let there = &date(-30);
     for (name, cfg, added) in [
         ("compat", compat.clone(), false),
         ("compat, 1", compat.param("add_date", 1), true),
@@ -263,6 +268,11 @@ fn a_date_is_added_where_add_date_says_so_and_there_is_none() {
         let reply = kamailio.udp().send(&Request::invite().header("Date", there));
         assert_eq!((reply.number("X-Code"), reply.number("X-Dates")), (1, 1), "{name}: {reply:?}");
         assert_eq!(reply.header("X-Date"), there, "{name}");
+        // A request that was not sent just now is not signed (RFC 8224 §4.1).
+        for wrong in [date(-90), date(90), "now".into()] {
+            let reply = kamailio.udp().send(&Request::invite().header("Date", &wrong));
+            assert_eq!(reply.number("X-Code"), if added { -232 } else { 1 }, "{name} {wrong}");
+        }
     }
 }
 

@@ -145,6 +145,14 @@ impl Message {
         self.add(c"Date", &httpdate::fmt_http_date(SystemTime::now()))
     }
 
+    /// The value of its Date header field, if there is one.
+    pub(crate) fn date(&self) -> Option<&str> {
+        if self.msg.is_null() {
+            return None;
+        }
+        self.fields().ok()?.find(|field| field.is(&["Date"])).map(|field| field.text())
+    }
+
     /// The text of [`parse_format`], as it is for this message; `None` for an empty one.
     pub(crate) fn formatted(&self) -> Option<String> {
         if self.msg.is_null() {

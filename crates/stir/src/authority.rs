@@ -130,6 +130,11 @@ impl TnAuthList {
         !(self.ranges.is_empty() && self.numbers.is_empty())
     }
 
+    /// Whether it limits its holder to the numbers in it: they are named, and no provider is.
+    pub(crate) const fn is_of_numbers(&self) -> bool {
+        self.has_numbers() && self.spcs.is_empty()
+    }
+
     /// Whether this canonical number is among them. A range holds numbers as long as its first.
     pub fn covers(&self, number: &str) -> bool {
         let within = |(start, count): &(String, u64)| {

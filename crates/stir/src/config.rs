@@ -261,7 +261,8 @@ impl Config {
             )));
         }
         if !self.x5u.is_empty() {
-            crate::sign::valid_x5u(&self.x5u).map_err(|e| wrong(e.message().to_owned()))?;
+            crate::sign::valid_x5u(&self.x5u, self.policy)
+                .map_err(|e| wrong(e.message().to_owned()))?;
         }
         self.shaken.validate(self.policy, &self.numbering)
     }

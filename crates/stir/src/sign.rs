@@ -13,14 +13,16 @@ use crate::error::{Code, Error, Result};
 use crate::fetch::is_url;
 use crate::key::SigningKey;
 use crate::passport::{self, ALG, Ppt, TYP};
+use crate::policy::Policy;
 use crate::tn::Numbering;
 use crate::{json, rich};
 use aws_lc_rs::digest::{SHA256, digest};
-use keypair::KeyFiles;
+use keypair::{KeyFiles, Pair};
 use lru::LruCache;
 use parties::{Dest, Party, quoted};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 /// Longest `x5u`, in octets: the longest in the field has 106.
@@ -66,9 +68,13 @@ pub struct Call<'a> {
 pub struct Signer {
     default_x5u: String,
     numbering: Numbering,
+    policy: Policy,
+    /// Seconds between a request's Date and now (RFC 8224 §4.1).
+    window: i64,
+    authority: bool,
     clock: Arc<dyn Clock>,
     files: KeyFiles,
-    texts: Mutex<LruCache<Vec<u8>, Arc<SigningKey>>>,
+    texts: Mutex<LruCache<Vec<u8>, Arc<Pair>>>,
 }
 
 impl Signer {
@@ -82,6 +88,9 @@ impl Signer {
         Self {
             default_x5u: config.x5u.clone(),
             numbering: config.numbering.clone(),
+            policy: config.policy,
+            window: config.expire().into(),
+            authority: config.policy == Policy::Shaken && config.shaken.tn_authlist_match,
             clock,
             files: KeyFiles::new(config),
             texts: Mutex::new(LruCache::unbounded()),
@@ -101,7 +110,7 @@ impl Signer {
         let origid = origid(call.origid)?;
         let rcd = rcd(call.rcd_nam)?;
         let iat = self.clock.now();
-        let key = self.key(key, iat)?;
+        let key = self.key_for(key, orig.text(), iat)?;
         // Canonical (RFC 8225 §9) as it stands: members sorted, and no value that needs escaping
         // beyond what the parts do themselves.
         let attest = call.attest;
@@ -109,6 +118,30 @@ impl Signer {
             r#"{{"attest":"{attest}","dest":{dest},"iat":{iat},"orig":{orig},"origid":{origid}{rcd}}}"#
         );
         header_field(Ppt::Shaken, x5u, &payload, &key)
+    }
+
+    /// Refuses a request that was not sent just now, by the value of its Date header field: within
+    /// [`Config::expire`] seconds of this machine's clock (RFC 8224 §4.1, §6.1).
+    ///
+    /// # Errors
+    /// [`Code::PayloadIat`], also for what is not a date (RFC 3261 §20.17).
+    pub fn check_date(&self, date: &str) -> Result<()> {
+        let refused = |why: String| {
+            Err(Error::new(
+                Code::PayloadIat,
+                format!("Date {date:?} {why}; set add_date to 0 to sign whatever Date says"),
+            ))
+        };
+        let Some(at) = httpdate::parse_http_date(date.trim()).ok().and_then(seconds) else {
+            return refused("is not a date like \"Sat, 13 Nov 2010 23:29:00 GMT\"".into());
+        };
+        let (off, window) = (self.clock.now().saturating_sub(at), self.window);
+        if off.saturating_abs() > window {
+            return refused(format!(
+                "is {off} s before this machine's clock: more than {window} (expire) are not signed"
+            ));
+        }
+        Ok(())
     }
 
     /// Reads the key of a file and checks it against its certificate, as signing does.
@@ -138,10 +171,23 @@ impl Signer {
     /// The `x5u` of a call, or the default.
     fn x5u<'a>(&'a self, x5u: &'a str) -> Result<&'a str> {
         let x5u = if x5u.is_empty() { &self.default_x5u } else { x5u };
-        valid_x5u(x5u).map(|()| x5u)
+        valid_x5u(x5u, self.policy).map(|()| x5u)
+    }
+
+    /// The key, if its certificate lets it sign for this party.
+    fn key_for(&self, key: PrivateKey<'_>, own: &str, now: i64) -> Result<Arc<SigningKey>> {
+        let pair = self.pair(key, now)?;
+        if self.authority {
+            pair.check_authority(own)?;
+        }
+        Ok(Arc::clone(&pair.key))
     }
 
     fn key(&self, key: PrivateKey<'_>, now: i64) -> Result<Arc<SigningKey>> {
+        self.pair(key, now).map(|pair| Arc::clone(&pair.key))
+    }
+
+    fn pair(&self, key: PrivateKey<'_>, now: i64) -> Result<Arc<Pair>> {
         match key {
             PrivateKey::Path(path) => self.files.get(path, now),
             PrivateKey::Pem(text) => {
@@ -151,7 +197,7 @@ impl Signer {
                 if let Some(key) = texts.get(&name) {
                     return Ok(Arc::clone(key));
                 }
-                let key = Arc::new(SigningKey::from_pem(text.as_bytes())?);
+                let key = Arc::new(Pair::alone(Arc::new(SigningKey::from_pem(text.as_bytes())?)));
                 texts.put(name, Arc::clone(&key));
                 if texts.len() > MAX_PEM_KEYS {
                     texts.pop_lru();
@@ -160,6 +206,11 @@ impl Signer {
             }
         }
     }
+}
+
+/// Since 1970; `None` for what comes before.
+fn seconds(time: SystemTime) -> Option<i64> {
+    i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
 }
 
 /// The token of this payload, with the parameters that repeat its header (RFC 8224 §4).
@@ -186,7 +237,7 @@ fn token(header: &str, payload: &str, key: &SigningKey) -> Result<String> {
 
 /// Refuses an `x5u` that no verifier could fetch, or that would break the header field it is
 /// written into.
-pub(crate) fn valid_x5u(x5u: &str) -> Result<()> {
+pub(crate) fn valid_x5u(x5u: &str, policy: Policy) -> Result<()> {
     let wrong = |why: String| Err(Error::new(Code::HeaderX5u, why));
     if x5u.is_empty() {
         return wrong("no x5u: give the URL of the certificate, or set the parameter x5u".into());
@@ -201,10 +252,19 @@ pub(crate) fn valid_x5u(x5u: &str) -> Result<()> {
     if !is_url(x5u) || host.is_none_or(str::is_empty) {
         return wrong(format!("x5u {x5u:?} is no http:// or https:// URL of a host"));
     }
+    if policy == Policy::Shaken && !starts_with_https(x5u) {
+        return wrong(format!(
+            "x5u {x5u:?} is not an https:// URL: with policy shaken it must be, verifiers fetch no other (ATIS-1000074 §5.2.2)"
+        ));
+    }
     match x5u.chars().find(|c| !c.is_ascii_graphic() || matches!(c, '<' | '>' | '"' | '\\')) {
         Some(c) => wrong(format!("x5u {x5u:?} has {c:?} in it, which a URL must escape")),
         None => Ok(()),
     }
+}
+
+fn starts_with_https(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"))
 }
 
 /// The last member of the payload, with the comma before it.

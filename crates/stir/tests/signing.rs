@@ -431,3 +431,45 @@ fn a_diversion_repeats_the_parties_as_the_token_has_them() {
         assert_eq!(report.result, Ok(()), "{div}");
     }
 }
+
+#[test]
+fn a_request_of_another_time_is_not_signed() {
+    let world = World::new("date", Numbering::default());
+    // NOW is 2027-01-15T08:00:00Z.
+    for (date, why) in [
+        ("Fri, 15 Jan 2027 08:00:00 GMT", ""),
+        ("Fri, 15 Jan 2027 07:59:00 GMT", ""),
+        ("Fri, 15 Jan 2027 08:01:00 GMT", ""),
+        ("Fri, 15 Jan 2027 07:58:59 GMT", "61 s before"),
+        ("Fri, 15 Jan 2027 08:01:01 GMT", "-61 s before"),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", "before this machine's clock"),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "before this machine's clock"),
+        ("", "is not a date"),
+        ("1800000000", "is not a date"),
+        ("Fri, 15 Jan 2027 08:00:00 +0100", "is not a date"),
+    ] {
+        match world.signer.check_date(date) {
+            Ok(()) => assert_eq!(why, "", "{date}"),
+            Err(error) => {
+                assert_eq!(error.code(), Code::PayloadIat);
+                assert!(!why.is_empty() && error.message().contains(why), "{date}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_https_is_signed_where_verifiers_ask_for_it() {
+    let world = World::new("https", Numbering::default());
+    for x5u in ["http://a.example/c.pem", "HTTP://a.example/c.pem"] {
+        let signed = world.signer.identity(&Call { x5u, ..CALL }, PrivateKey::Pem(&world.private));
+        let error = signed.unwrap_err();
+        assert_eq!(error.code(), Code::HeaderX5u);
+        assert!(error.message().contains("not an https:// URL"), "{error}");
+        let config = Config { x5u: x5u.into(), policy: Policy::Shaken, ..Config::default() };
+        assert!(config.check_values().is_err());
+        let compat = Signer::new(&Config { x5u: x5u.into(), ..Config::default() });
+        compat.identity(&Call { x5u: "", ..CALL }, PrivateKey::Pem(&world.private)).unwrap();
+    }
+    world.sign(&Call { x5u: "HTTPS://a.example/c.pem", ..CALL }).unwrap();
+}

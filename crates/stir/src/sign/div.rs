@@ -57,7 +57,7 @@ impl Signer {
         }
         let link = self.link(&orig, &div, call.identities)?;
         let now = self.clock.now();
-        let key = self.key(key, now)?;
+        let key = self.key_for(key, div.text(), now)?;
         let Link { orig, div, iat } = link;
         let iat = if now.saturating_sub(iat) <= MAX_COPIED_AGE { iat } else { now };
         // Canonical as it stands: see `identity`.

@@ -1,5 +1,6 @@
 //! Private keys in files, beside the certificates that must match them (RFC 8224 §6.1).
 
+use crate::authority::TnAuthList;
 use crate::cert::Chain;
 use crate::clock::time;
 use crate::config::Config;
@@ -48,9 +49,11 @@ struct Known {
 }
 
 /// A key that matches its certificate, or has none.
-struct Pair {
-    key: Arc<SigningKey>,
+pub(super) struct Pair {
+    pub(super) key: Arc<SigningKey>,
     validity: Option<Validity>,
+    /// What the certificate may sign for.
+    list: Result<Option<TnAuthList>>,
 }
 
 /// When the certificate counts, in Unix seconds, and what both files are called.
@@ -73,7 +76,7 @@ impl KeyFiles {
     }
 
     /// The key of this file, or the one that it held before if it is good no more.
-    pub(super) fn get(&self, path: &str, now: i64) -> Result<Arc<SigningKey>> {
+    pub(super) fn get(&self, path: &str, now: i64) -> Result<Arc<Pair>> {
         let path = path.strip_prefix("file://").unwrap_or(path);
         // Taken before the files are read: a change in between shows the next time.
         let stamps = self.stamps(path)?;
@@ -120,24 +123,40 @@ impl Known {
         last.check(now).map(|()| last)
     }
 
-    fn key(&mut self, now: i64) -> Result<Arc<SigningKey>> {
+    fn key(&mut self, now: i64) -> Result<Arc<Pair>> {
         let error = match self.last_at(now) {
             Ok(pair) => {
                 let pair = Arc::clone(pair);
-                let key = Arc::clone(&pair.key);
-                self.good = pair.validity.is_some().then_some(pair);
-                return Ok(key);
+                self.good = pair.validity.is_some().then(|| Arc::clone(&pair));
+                return Ok(pair);
             }
             Err(error) => error,
         };
         match &self.good {
-            Some(good) if good.check(now).is_ok() => Ok(Arc::clone(&good.key)),
+            Some(good) if good.check(now).is_ok() => Ok(Arc::clone(good)),
             _ => Err(error),
         }
     }
 }
 
 impl Pair {
+    /// A key that nobody says anything of.
+    pub(super) fn alone(key: Arc<SigningKey>) -> Self {
+        Self { key, validity: None, list: Ok(None) }
+    }
+
+    /// Refuses a number that the certificate's TNAuthList does not hold, where that names numbers and
+    /// no provider (RFC 8226 §9): verifiers would.
+    pub(super) fn check_authority(&self, own: &str) -> Result<()> {
+        match self.list.as_ref().map_err(Error::clone)? {
+            Some(list) if list.is_of_numbers() && !list.covers(own) => {
+                let why = format!("the TNAuthList of the key's certificate does not hold {own}");
+                Err(Error::new(Code::CertAuthority, why))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a key whose certificate does not count now.
     fn check(&self, now: i64) -> Result<()> {
         let Some(Validity { not_before, not_after, names }) = &self.validity else {
@@ -160,7 +179,7 @@ fn read(path: &str, stamps: &Stamps) -> Result<Arc<Pair>> {
         .map(Arc::new)
         .map_err(|e| Error::new(e.code(), format!("file \"{path}\": {}", e.message())))?;
     let Some((certificate, _)) = &stamps.certificate else {
-        return Ok(Arc::new(Pair { key, validity: None }));
+        return Ok(Arc::new(Pair::alone(key)));
     };
     let names = format!(
         "the key of file \"{path}\" can't be used with the certificate of file \"{}\"",
@@ -178,7 +197,8 @@ fn read(path: &str, stamps: &Stamps) -> Result<Arc<Pair>> {
         ));
     }
     let (not_before, not_after) = (leaf.not_before(), leaf.not_after());
-    Ok(Arc::new(Pair { key, validity: Some(Validity { not_before, not_after, names }) }))
+    let list = TnAuthList::of(leaf);
+    Ok(Arc::new(Pair { key, validity: Some(Validity { not_before, not_after, names }), list }))
 }
 
 /// Where the certificate of a key may be, by the names that people give the two.

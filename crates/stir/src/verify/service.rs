@@ -200,8 +200,7 @@ impl Verifier {
         let own = claims.div.as_ref().unwrap_or(&claims.orig);
         if self.shaken.tn_authlist_match
             && let Some(list) =
-                facts.list.as_ref().map_err(Error::clone)?.as_ref().filter(|list| list.has_numbers())
-            && list.spcs.is_empty()
+                facts.list.as_ref().map_err(Error::clone)?.as_ref().filter(|list| list.is_of_numbers())
             && !list.covers(own)
             // The field signs national numbers too.
             && !self.numbering.canonical(own).is_ok_and(|own| list.covers(&own))

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Once};
-use stir::{Code, Config, Policy, PrivateKey, Signer};
+use stir::{Call, Code, Config, DivCall, Policy, PrivateKey, Signer};
 
 /// A folder of keys and certificates.
 struct Files {
@@ -227,4 +227,39 @@ fn a_rotation_to_a_bad_pair_leaves_the_good_one_in_force() {
     fs::remove_file(&path).unwrap();
     assert_eq!(signs(), Err(Code::FileRead));
     errors(&[]);
+}
+
+#[test]
+fn a_certificate_for_numbers_signs_for_those_alone() {
+    let files = Files::new("numbers");
+    let key = Key::p256();
+    // TNAuthList of the one number 12155551212 (RFC 8226 §9).
+    let list = [&[0x30, 0x0f, 0xa2, 0x0d, 0x16, 0x0b][..], b"12155551212"].concat();
+    let mut leaf = Spec::leaf("CN=CA").valid(NOW - DAY, NOW + DAY);
+    leaf.extensions.retain(|extension| !extension.windows(4).any(|part| part == b"1234"));
+    leaf.extensions.push(pki::extension("1.3.6.1.5.5.7.1.26", false, &list));
+    files.write("key.pem", &private_pem(&key));
+    files.write("cert.pem", &pki::certificates(&[leaf.issue(&key, &files.ca)]));
+    let path = files.path("key.pem");
+    let (shaken, _) = files.signer(Policy::Shaken, "");
+    let by_file = PrivateKey::Path(&path);
+    let own = shaken.identity(&CALL, by_file).unwrap();
+    let other = Call { orig: "12155551219", ..CALL };
+    let error = shaken.identity(&other, by_file).unwrap_err();
+    assert_eq!(error.code(), Code::CertAuthority);
+    assert!(error.message().contains("does not hold 12155551219"), "{error}");
+    // A diversion is signed for the number that diverts.
+    let identities = [own.as_str()];
+    let div = DivCall {
+        orig: CALL.orig,
+        dest: "12155551214",
+        div: CALL.dest,
+        x5u: CALL.x5u,
+        identities: &identities,
+    };
+    let error = shaken.div_identity(&div, by_file).unwrap_err();
+    assert_eq!(error.code(), Code::CertAuthority);
+    assert!(error.message().contains(&format!("does not hold {}", CALL.dest)), "{error}");
+    // The drop-in signs whatever it is told to.
+    files.signer(Policy::Compat, "cert.pem").0.identity(&other, by_file).unwrap();
 }
