@@ -140,11 +140,15 @@ pub(crate) enum Variable {
     Serial,
     Div,
     RcdNam,
+    RcdIcn,
+    RcdJcl,
+    Rph,
+    Sph,
     Header,
     Payload,
 }
 
-const VARIABLES: [(&str, Variable); 23] = [
+const VARIABLES: [(&str, Variable); 27] = [
     ("val", Variable::Val),
     ("ret", Variable::Ret),
     ("error", Variable::Error),
@@ -166,6 +170,10 @@ const VARIABLES: [(&str, Variable); 23] = [
     ("serial", Variable::Serial),
     ("div", Variable::Div),
     ("rcd_nam", Variable::RcdNam),
+    ("rcd_icn", Variable::RcdIcn),
+    ("rcd_jcl", Variable::RcdJcl),
+    ("rph", Variable::Rph),
+    ("sph", Variable::Sph),
     ("header", Variable::Header),
     ("payload", Variable::Payload),
 ];
@@ -235,7 +243,11 @@ fn report_text(report: &Report, variable: Variable) -> Option<String> {
         Variable::Issuer => report.certificate().map(stir::cert::Certificate::issuer),
         Variable::Serial => report.certificate().map(stir::cert::Certificate::serial),
         Variable::Div => Some(report.div.join(",")),
-        Variable::RcdNam => report.rcd_nam.clone(),
+        Variable::RcdNam => report.rcd.as_ref().map(|rcd| rcd.nam.clone()),
+        Variable::RcdIcn => report.rcd.as_ref()?.icn.clone(),
+        Variable::RcdJcl => report.rcd.as_ref()?.jcl.clone(),
+        Variable::Rph => Some(report.rph.join(",")),
+        Variable::Sph => report.sph.clone(),
         Variable::Header => report.header_json(),
         Variable::Payload => report.payload_json(),
         Variable::Val | Variable::Ret | Variable::Error | Variable::Iat | Variable::Code => None,

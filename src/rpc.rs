@@ -170,7 +170,7 @@ fn judge(identity: &str) -> Report {
             from: &format!("<{from}>"),
             to: &header,
             request_uri: &to,
-            call_id: None,
+            ..SipCall::default()
         },
         PublicKey::Info,
     )

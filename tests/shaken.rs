@@ -364,3 +364,54 @@ fn policy_shaken_asks_for_anchors() {
     let log = Kamailio::refused(&Cfg::new(Module::Ours).param("policy", "strict"));
     assert!(log.contains("policy \"strict\""), "{log}");
 }
+
+#[test]
+fn a_script_gets_what_further_tokens_tell() {
+    let site = Site::new();
+    let names = ["ret", "rcd_nam", "rcd_icn", "rcd_jcl", "rph", "sph", "reason_hdr"];
+    let show: String =
+        names.iter().map(|name| format!("X-{name}: $secsipid({name})\\r\\n")).collect();
+    let kamailio = Kamailio::start(&site.params(Cfg::new(Module::Ours)).route(&format!(
+        r#"
+        secsipid_check_identity("");
+        append_to_reply("{show}");
+        sl_send_reply("200", "OK");
+        "#
+    )));
+    let key = site.lab.read("key.pem");
+    let beside = |ppt: &str, claims: &str| {
+        let (iat, x5u) = (Ago(0).now(), &site.x5u);
+        let header = format!(r#"{{"alg":"ES256","ppt":"{ppt}","typ":"passport","x5u":"{x5u}"}}"#);
+        let payload = format!(
+            r#"{{"dest":{{"tn":["{DEST}"]}},"iat":{iat},"orig":{{"tn":"{ORIG}"}},{claims}}}"#
+        );
+        let signer = Signer::new(&Config::default());
+        let token = signer.sign_json(&header, &payload, PrivateKey::Pem(&key)).unwrap();
+        format!("{token};info=<{x5u}>;alg=ES256;ppt={ppt}")
+    };
+    let rcd = beside(
+        "rcd",
+        r#""rcd":{"icn":"https://x.example/i.png","jcl":"https://x.example/c.json","nam":"Q"}"#,
+    );
+    let rph = beside("rph", r#""rph":{"auth":["ets.0"]},"sph":"psap-callback""#);
+    let good = site.signed(ORIG, DEST);
+    for (priority, expected) in [("ets.0", "ets.0"), ("ets.1", "<null>")] {
+        let request = call(&good)
+            .header("Identity", &rcd)
+            .header("Identity", &rph)
+            .header("Resource-Priority", priority)
+            .header("Priority", "psap-callback");
+        let reply = kamailio.udp().send(&request);
+        for (name, value) in [
+            ("ret", "1"),
+            ("rcd_nam", "Q"),
+            ("rcd_icn", "https://x.example/i.png"),
+            ("rcd_jcl", "https://x.example/c.json"),
+            ("rph", expected),
+            ("sph", "psap-callback"),
+            ("reason_hdr", "<null>"),
+        ] {
+            assert_eq!(reply.header(&format!("X-{name}")), value, "{name}: {reply:?}");
+        }
+    }
+}

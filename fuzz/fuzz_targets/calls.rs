@@ -37,7 +37,7 @@ fuzz_target!(|text: &str| {
         from,
         to,
         request_uri,
-        call_id: None,
+        ..SipCall::default()
     };
     one_line(&COMPAT.check_call(&call, PublicKey::Info));
     let report = SHAKEN.check_call(&call, PublicKey::Info);

@@ -16,7 +16,7 @@ fuzz_target!(|text: &str| {
             from,
             to,
             request_uri,
-            call_id: None,
+            ..SipCall::default()
         },
         identities => SipCall { identities: identities.to_vec(), ..SipCall::default() },
     };

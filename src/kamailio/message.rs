@@ -82,6 +82,10 @@ impl Message {
                 call.to = text;
             } else if field.is(&["Call-ID", "i"]) {
                 call.call_id = Some(text);
+            } else if field.is(&["Resource-Priority"]) {
+                call.resource_priority.push(text);
+            } else if field.is(&["Priority"]) {
+                call.priority = Some(text);
             }
         }
         Ok(call)

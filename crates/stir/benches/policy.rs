@@ -108,6 +108,7 @@ fn shaken(bencher: Bencher<'_, '_>) {
             to: "<sip:+12155551213@example.org>",
             request_uri: "sip:+12155551213@example.org",
             call_id: Some("1@example.com"),
+            ..SipCall::default()
         };
         verifier.check_call(&call, PublicKey::Info).result.unwrap();
     });

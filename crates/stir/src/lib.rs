@@ -48,6 +48,7 @@ pub use outcome::{Response, Step, Verstat};
 pub use passport::{Claims, Ppt};
 pub use policy::{DestSource, OrigSource, Policy, Replay, Shaken};
 pub use reason::Reason;
+pub use rich::Rcd;
 pub use sign::{Call, DivCall, MAX_DEST, MAX_URI_LEN, PrivateKey, Signer};
 pub use tn::Numbering;
 pub use verify::{CheckOptions, MAX_IDENTITIES, PublicKey, Report, SipCall, Verifier};

@@ -1,6 +1,7 @@
 //! The PASSporT (RFC 8225) of SHAKEN (RFC 8588): its JOSE header, its claims, its text.
 
 use crate::error::{Code, Error, Result};
+use crate::rich::Rcd;
 use crate::{json, rich, tn};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -155,8 +156,12 @@ pub struct Claims {
     pub origid: String,
     /// Who was called before the diversion (RFC 8946 §3).
     pub div: Option<String>,
-    /// The caller's name (`nam` of RFC 9795 §5.1), in a token of any extension.
-    pub rcd_nam: Option<String>,
+    /// What is said of the caller (RFC 9795), in a token of any extension.
+    pub rcd: Option<Rcd>,
+    /// Resource-Priority values that the caller may use (`rph`, RFC 8443).
+    pub rph: Vec<String>,
+    /// The Priority value that the caller may use (`sph`, RFC 9027 §4).
+    pub sph: Option<String>,
     /// All members, those that nobody here knows among them.
     pub all: Map<String, Value>,
 }
@@ -201,10 +206,14 @@ impl Claims {
                 return Err(wrong("a div PASSporT has no opt: that is for div-o (RFC 8946 §3)"));
             }
             Ppt::Div => claims.div = Some(parse_one(claim(&all, "div")?, "div")?),
-            Ppt::Rph => rich::check_rph(claim(&all, "rph")?)?,
-            Ppt::Rcd => claims.rcd_nam = Some(rich::name(&all)?),
+            Ppt::Rph => {
+                claims.rph = rich::priorities(claim(&all, "rph")?)?;
+                let sph = all.get("sph").and_then(Value::as_str).filter(|text| is_line(text));
+                claims.sph = sph.map(str::to_owned);
+            }
+            Ppt::Rcd => claims.rcd = Some(rich::read(&all)?),
             // A name that its digests do not hold for is not handed on; the call is what it is.
-            Ppt::Shaken if all.contains_key("rcd") => claims.rcd_nam = rich::name(&all).ok(),
+            Ppt::Shaken if all.contains_key("rcd") => claims.rcd = rich::read(&all).ok(),
             Ppt::Shaken => {}
         }
         claims.all = all;

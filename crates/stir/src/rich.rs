@@ -12,9 +12,23 @@ use serde_json::{Map, Value};
 /// Longest name that is handed to a script, in octets: it goes into a SIP header.
 const MAX_NAME: usize = 256;
 
-/// `nam` of `rcd` (RFC 9795 §5.1), once the digests in `rcdi` (§6) of what is inline hold. What is
+/// Longest URL that is handed to a script, in octets: as long as an x5u that is signed.
+const MAX_URL: usize = 1024;
+
+/// What `rcd` says of the caller (RFC 9795 §5.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rcd {
+    /// The name.
+    pub nam: String,
+    /// Where a picture is, an https URL. It is not fetched: a digest of it in `rcdi` binds the fetcher.
+    pub icn: Option<String>,
+    /// Where a jCard is, likewise.
+    pub jcl: Option<String>,
+}
+
+/// `rcd` (RFC 9795 §5.1), once the digests in `rcdi` (§6) of what is inline hold. What is
 /// only named by a URI is not fetched, so its digest binds whoever fetches it.
-pub(crate) fn name(claims: &Map<String, Value>) -> Result<String> {
+pub(crate) fn read(claims: &Map<String, Value>) -> Result<Rcd> {
     let rcd = claim(claims, "rcd")?;
     let name = text(rcd, "nam")?;
     check_name(name)?;
@@ -24,7 +38,14 @@ pub(crate) fn name(claims: &Map<String, Value>) -> Result<String> {
             check_digest(&whole, pointer, expected)?;
         }
     }
-    Ok(name.to_owned())
+    let url = |member: &str| {
+        let url = rcd.get(member)?.as_str()?;
+        let good = url.starts_with("https://")
+            && url.len() <= MAX_URL
+            && url.bytes().all(|c| c.is_ascii_graphic() && !b"<>\"\\".contains(&c));
+        good.then(|| url.to_owned())
+    };
+    Ok(Rcd { nam: name.to_owned(), icn: url("icn"), jcl: url("jcl") })
 }
 
 /// Refuses a name that can't go into a SIP header.
@@ -75,17 +96,13 @@ fn algorithm(name: &str) -> Option<&'static Algorithm> {
     }
 }
 
-/// `rph` (RFC 8443 §3): arrays of namespaces and priorities, `auth` among them.
-pub(crate) fn check_rph(rph: &Map<String, Value>) -> Result<()> {
-    let strings = |value: &Value| {
-        value
-            .as_array()
-            .is_some_and(|values| !values.is_empty() && values.iter().all(Value::is_string))
-    };
-    if rph.get("auth").is_some_and(strings) {
-        Ok(())
-    } else {
-        Err(wrong("rph has no auth with Resource-Priority values in it"))
+/// The Resource-Priority values in `rph` (RFC 8443 §3): `auth` must be there.
+pub(crate) fn priorities(rph: &Map<String, Value>) -> Result<Vec<String>> {
+    let text = |value: &Value| value.as_str().filter(|text| is_line(text)).map(str::to_owned);
+    let auth = rph.get("auth").and_then(Value::as_array);
+    match auth.and_then(|values| values.iter().map(text).collect::<Option<Vec<_>>>()) {
+        Some(values) if !values.is_empty() => Ok(values),
+        _ => Err(wrong("rph has no auth with Resource-Priority values in it")),
     }
 }
 
@@ -95,6 +112,29 @@ mod tests {
 
     fn claims(text: &str) -> Map<String, Value> {
         serde_json::from_str(text).unwrap()
+    }
+
+    fn name(claims: &Map<String, Value>) -> Result<String> {
+        read(claims).map(|rcd| rcd.nam)
+    }
+
+    #[test]
+    fn urls_are_handed_on_where_they_are_https() {
+        for (value, good) in [
+            (r#""https://x.example/i.png""#, true),
+            (r#""http://x.example/i.png""#, false),
+            (r#""https://x/\r\nX: y""#, false),
+            (r#""https://x/>""#, false),
+            (r#""""#, false),
+            ("1", false),
+        ] {
+            for member in ["icn", "jcl"] {
+                let rcd = format!(r#"{{"rcd":{{"{member}":{value},"nam":"Q"}}}}"#);
+                let Rcd { nam, icn, jcl } = read(&claims(&rcd)).unwrap();
+                let (own, other) = if member == "icn" { (icn, jcl) } else { (jcl, icn) };
+                assert_eq!((nam.as_str(), own.is_some(), other), ("Q", good, None), "{rcd}");
+            }
+        }
     }
 
     #[test]
@@ -148,7 +188,7 @@ mod tests {
             (r#"{"auth":[1]}"#, false),
             ("{}", false),
         ] {
-            assert_eq!(check_rph(&claims(rph)).is_ok(), good, "{rph}");
+            assert_eq!(priorities(&claims(rph)).is_ok(), good, "{rph}");
         }
     }
 }

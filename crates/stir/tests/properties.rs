@@ -73,6 +73,7 @@ impl World {
             to: "<sip:+12155551213@b.example>",
             request_uri: "sip:+12155551213@b.example",
             call_id: Some("1@a.example"),
+            ..SipCall::default()
         };
         self.shaken.check_call(&call, PublicKey::Pem(&self.public))
     }

@@ -6,6 +6,7 @@ mod pki;
 mod service {
     pub mod expected;
     pub mod rows_authority;
+    pub mod rows_beside;
     pub mod rows_call;
     pub mod rows_certificate;
     pub mod rows_claims;

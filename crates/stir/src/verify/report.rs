@@ -7,6 +7,7 @@ use crate::identity::Identity;
 use crate::key::Credential;
 use crate::outcome::{Response, Step, Verstat};
 use crate::passport::Claims;
+use crate::rich::Rcd;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
@@ -25,8 +26,13 @@ pub struct Report {
     pub ppt: String,
     /// Numbers that the call was diverted from, the first one first (RFC 8946).
     pub div: Vec<String>,
-    /// The caller's name, from the call's token or an rcd PASSporT that was verified.
-    pub rcd_nam: Option<String>,
+    /// What is known of the caller, from the call's token or an rcd PASSporT that was verified.
+    pub rcd: Option<Rcd>,
+    /// The call's Resource-Priority values, if an rph PASSporT that was verified allows all of them
+    /// (RFC 8443 §4.2); else none.
+    pub rph: Vec<String>,
+    /// The call's Priority, if such a PASSporT allows it (RFC 9027 §4).
+    pub sph: Option<String>,
     /// What the certificates and signatures of all header fields took, in ES256 verifications of some
     /// 40 µs; at most [`MAX_MESSAGE_COST`](crate::trust::MAX_MESSAGE_COST) and one a header field.
     pub cost: u32,
@@ -46,7 +52,9 @@ impl Report {
             x5u: String::new(),
             ppt: String::new(),
             div: Vec::new(),
-            rcd_nam: None,
+            rcd: None,
+            rph: Vec::new(),
+            sph: None,
             cost: 0,
             beside: Vec::new(),
             credential: None,

@@ -30,6 +30,10 @@ pub struct SipCall<'a> {
     /// Call-ID: empty where the message has none, `None` where there is no message. Without one a
     /// token that comes twice is not noticed.
     pub call_id: Option<&'a str>,
+    /// Resource-Priority (RFC 4412), each of which may hold several values.
+    pub resource_priority: Vec<&'a str>,
+    /// Priority.
+    pub priority: Option<&'a str>,
 }
 
 /// One header field that is understood, read and found to be in order.
@@ -77,7 +81,7 @@ impl Verifier {
                 .and_then(|links| self.judge_call(token, &links, call, key, &mut report, budget))
             {
                 Ok(()) => {
-                    self.enrich(&mut report, &tokens, key, budget);
+                    self.enrich(&mut report, &tokens, call, key, budget);
                     // Those behind it are worth no certificate any more.
                     let behind =
                         plans.filter_map(|(token, links)| Some(token.failed(links.err()?)));
@@ -222,13 +226,14 @@ impl Verifier {
         &self,
         report: &mut Report,
         tokens: &[Token<'_>],
+        call: &SipCall<'_>,
         key: PublicKey<'_>,
         budget: &Budget,
     ) {
         let now = self.clock.now();
         let mut failed = Vec::new();
         let Some(claims) = &report.claims else { return };
-        report.rcd_nam.clone_from(&claims.rcd_nam);
+        report.rcd.clone_from(&claims.rcd);
         for token in tokens.iter().filter(|token| token.tells_more_of(&claims.orig)) {
             let in_order = self.check_alone(token, key, now, self.expire);
             match in_order.and_then(|()| self.judge_token(token, key, budget)) {
@@ -236,10 +241,16 @@ impl Verifier {
                     log::info!("{} PASSporT not verified: {error}", token.ppt.name());
                     failed.push(token.failed(error));
                 }
-                Ok(_) if report.rcd_nam.is_none() => {
-                    report.rcd_nam.clone_from(&token.claims.rcd_nam);
+                Ok(_) => {
+                    if report.rcd.is_none() {
+                        report.rcd.clone_from(&token.claims.rcd);
+                    }
+                    let (rph, sph) = priorities(&token.claims, call);
+                    if report.rph.is_empty() {
+                        report.rph = rph.unwrap_or_default();
+                    }
+                    report.sph = report.sph.take().or(sph);
                 }
-                Ok(_) => {}
             }
         }
         failed.into_iter().for_each(|other| report.add(other));
@@ -257,6 +268,19 @@ fn told_first(failed: &[Report], unread: &[Report]) -> usize {
         Some(at) if failed.get(first).is_some_and(diverted) => failed.len() + at,
         _ => first,
     }
+}
+
+/// What an rph PASSporT allows of the call's Resource-Priority, all values or none (RFC 8443 §4.2), and
+/// of its Priority (RFC 9027 §4).
+fn priorities(claims: &Claims, call: &SipCall<'_>) -> (Option<Vec<String>>, Option<String>) {
+    let values = call.resource_priority.iter().flat_map(|field| field.split(','));
+    let values: Vec<&str> = values.map(str::trim).filter(|value| !value.is_empty()).collect();
+    let allowed = |value: &&str| claims.rph.iter().any(|own| own.eq_ignore_ascii_case(value));
+    let rph = values.iter().all(allowed).then(|| values.iter().map(|&v| v.to_owned()).collect());
+    let priority = call.priority.map(str::trim);
+    let sph =
+        claims.sph.as_ref().filter(|own| priority.is_some_and(|p| own.eq_ignore_ascii_case(p)));
+    (rph, sph.cloned())
 }
 
 /// Whether tokens of this extension only tell more of the caller: a call does not fail by one.

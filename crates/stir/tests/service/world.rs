@@ -82,6 +82,8 @@ pub struct World {
     pub from: String,
     pub to: String,
     pub request_uri: String,
+    pub resource_priority: Vec<&'static str>,
+    pub priority: Option<&'static str>,
     pub root: Party,
     pub inter: Party,
     pub pa: Party,
@@ -192,6 +194,8 @@ impl World {
             from: "\"Alice\" <sip:+12155551212@example.com;user=phone>;tag=1".into(),
             to: "<sip:+12155551213@example.com;user=phone>".into(),
             request_uri: "sip:+12155551213@192.0.2.7:5060;user=phone".into(),
+            resource_priority: Vec::new(),
+            priority: None,
             root: Party { spec: Spec::ca(ROOT, ROOT), key: Key::p256() },
             inter: Party { spec: Spec::ca(INTER, ROOT).serial(&[0x66]), key: Key::p256() },
             pa: Party { spec: Spec::ca(PA, PA).extensions(&crl_only), key: Key::p256() },
@@ -318,6 +322,8 @@ impl World {
             to: &self.to,
             request_uri: &self.request_uri,
             call_id: Some("1@example.com"),
+            resource_priority: self.resource_priority.clone(),
+            priority: self.priority,
         }
     }
 
@@ -377,7 +383,10 @@ impl Outcome {
         let (Some(response), Some(step)) = (report.response(), report.step()) else {
             assert_eq!(report.verstat().value(), "TN-Validation-Passed");
             assert_eq!(report.code(), 1);
-            return Expected::Passed { div: report.div.clone(), rcd_nam: report.rcd_nam.clone() };
+            return Expected::Passed {
+                div: report.div.clone(),
+                rcd_nam: report.rcd.as_ref().map(|rcd| rcd.nam.clone()),
+            };
         };
         Expected::Refused(Refused {
             code: report.code(),
