@@ -243,7 +243,8 @@ fn a_name_is_signed_with_the_call() {
             payload(DEST, ORIG).replace(r#""o"}"#, &format!(r#""o","rcd":{{"nam":{member}}}}}"#));
         assert_eq!(part(&identity, 1), expected);
         let report = world.check(&[&identity], "<sip:12155551212@x>", "sip:12155551213@x");
-        assert_eq!((report.result, report.rcd_nam.as_deref()), (Ok(()), Some(name)));
+        let nam = report.rcd.as_ref().map(|rcd| rcd.nam.as_str());
+        assert_eq!((&report.result, nam), (&Ok(()), Some(name)));
     }
     let unnamed = world.sign(&Call { rcd_nam: Some(""), ..CALL }).unwrap();
     assert_eq!(part(&unnamed, 1), payload(DEST, ORIG));
@@ -276,7 +277,7 @@ proptest! {
         for dest in &dest {
             let report = world.check(&[&identity], &format!("<{}>", uri(&orig)), &uri(dest));
             prop_assert_eq!(report.result, Ok(()));
-            prop_assert_eq!(report.rcd_nam.unwrap_or_default(), name.as_str());
+            prop_assert_eq!(report.rcd.unwrap_or_default().nam, name.as_str());
         }
     }
 
