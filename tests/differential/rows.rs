@@ -60,6 +60,13 @@ pub struct Rows {
 
 const ORIGID: &str = "123e4567-e89b-12d3-a456-426655440000";
 
+/// A file, compressed.
+fn gzip(lab: &Lab, name: &str) -> Vec<u8> {
+    let output = std::process::Command::new("gzip").arg("-c").arg(lab.path(name)).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
 fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
@@ -191,6 +198,14 @@ impl Rows {
             with("param-info-bare", format!("{token};info={};alg=ES256;ppt=shaken", self.x5u)),
             with("param-info-open", format!("{token};info=<{};alg=ES256;ppt=shaken", self.x5u)),
             with("param-info-other", other),
+            with(
+                "param-info-spaces",
+                format!("{token};info=< {} >;alg=ES256;ppt=shaken", self.x5u),
+            ),
+            with("param-ppt-spaces", format!("{token};{info};alg=ES256;ppt=\" shaken \"")),
+            with("param-ppt-case", format!("{token};{info};alg=ES256;ppt=SHAKEN")),
+            with("param-alg-case", format!("{token};{info};alg=es256;ppt=shaken")),
+            with("param-ppt-open", format!("{token};{info};alg=ES256;ppt=shaken\"")),
             with("param-info-twice", format!("{token};{info};{info};alg=ES256")),
             with("param-name-case", format!("{token};Info=<{}>;ALG=ES256;PPT=shaken", self.x5u)),
         ];
@@ -256,6 +271,7 @@ impl Rows {
                     .replacen(&replaced(String::new())[0..0], "", 1)
                     .replacen("\"iat\"", "\"tai\"", 1),
             ),
+            with("exp-string", &header, &replaced(format!(r#""exp":"1","iat":{at}"#))),
             with("payload-array", &header, "[]"),
             with("payload-junk", &header, "junk"),
             with("payload-empty-object", &header, "{}"),
@@ -386,6 +402,7 @@ impl Rows {
             at("http-empty", http.on("/empty.pem", Answer::Ok(Vec::new()))),
             at("http-junk", http.on("/junk.pem", Answer::Ok(b"junk".to_vec()))),
             at("http-html", http.on("/html.pem", Answer::Ok(b"<html></html>".to_vec()))),
+            at("http-gzip", http.on("/gzip.pem", Answer::With("Content-Encoding: gzip\r\n", gzip(lab, "cert.pem")))),
             at("http-silent", http.on("/silent.pem", Answer::Silent)),
             at("http-closes", http.on("/close.pem", Answer::Close)),
             at("http-large", http.on("/large.pem", Answer::Large(10 << 20))),
@@ -418,6 +435,8 @@ impl Rows {
             self.build("sign-good", call[0], call[1], "A", ORIGID, &self.x5u),
             self.build("sign-b", call[0], call[1], "B", ORIGID, &self.x5u),
             self.build("sign-new-origid", call[0], call[1], "C", "", &self.x5u),
+            self.build("sign-origid-quote", call[0], call[1], "A", "a\"b@h", &self.x5u),
+            self.build("sign-origid-backslash", call[0], call[1], "A", "a\\b@h", &self.x5u),
             self.build("sign-attest-z", call[0], call[1], "Z", ORIGID, &self.x5u),
             self.build("sign-letters", "alice", call[1], "A", ORIGID, &self.x5u),
             self.build("sign-no-orig", "", call[1], "A", ORIGID, &self.x5u),
