@@ -42,6 +42,7 @@ parameters! {
         max_identity => |s, value| { s.core.shaken.max_identity = usize::try_from(value).unwrap_or(usize::MAX); Ok(()) },
         max_dest => |s, value| { s.core.shaken.max_dest = usize::try_from(value).unwrap_or(usize::MAX); Ok(()) },
         div_expire => |s, value| { s.core.shaken.div_expire = value; Ok(()) },
+        base_passport => |s, value| switch("base_passport", value, &mut s.core.shaken.base_passport),
         spc_match => |s, value| switch("spc_match", value, &mut s.core.shaken.spc_match),
         tn_authlist_match => |s, value| switch("tn_authlist_match", value, &mut s.core.shaken.tn_authlist_match),
         tn_max_digits => |s, value| { s.core.numbering.max_digits = usize::try_from(value).unwrap_or(usize::MAX); Ok(()) },

@@ -207,7 +207,7 @@ const fn parameter(name: &'static CStr, kind: u32, set: Parameter) -> param_expo
 const PARAMETERS_END: param_export_t =
     param_export_t { name: null_mut(), type_: 0, param_pointer: null_mut() };
 
-static PARAMETERS: Shared<[param_export_t; 44]> = Shared([
+static PARAMETERS: Shared<[param_export_t; 45]> = Shared([
     parameter(c"expire", PARAM_INT, params::expire),
     parameter(c"clock_skew", PARAM_INT, params::clock_skew),
     parameter(c"timeout", PARAM_INT, params::timeout),
@@ -221,6 +221,7 @@ static PARAMETERS: Shared<[param_export_t; 44]> = Shared([
     parameter(c"modproc", PARAM_STR, params::modproc),
     parameter(c"max_identity", PARAM_INT, params::max_identity),
     parameter(c"max_dest", PARAM_INT, params::max_dest),
+    parameter(c"base_passport", PARAM_INT, params::base_passport),
     parameter(c"div_expire", PARAM_INT, params::div_expire),
     parameter(c"spc_match", PARAM_INT, params::spc_match),
     parameter(c"tn_authlist_match", PARAM_INT, params::tn_authlist_match),

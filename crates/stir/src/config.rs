@@ -215,6 +215,7 @@ impl Config {
             ("max_dest", own.max_dest != default.max_dest),
             ("div_expire", own.div_expire != default.div_expire),
             ("replay", own.replay != default.replay),
+            ("base_passport", own.base_passport),
             ("cert_profile", own.profile != default.profile),
             ("spc_match", own.spc_match),
             ("tn_authlist_match", !own.tn_authlist_match),

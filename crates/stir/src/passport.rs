@@ -21,6 +21,8 @@ pub(crate) const MAX_DEST: usize = 64;
 /// The PASSporT extensions that are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ppt {
+    /// None: a base PASSporT (RFC 8225), which has neither attestation nor origid.
+    Base,
     /// The call itself (RFC 8588).
     Shaken,
     /// A diversion (RFC 8946).
@@ -46,6 +48,7 @@ impl Ppt {
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Base => "",
             Self::Shaken => PPT,
             Self::Div => "div",
             Self::Rcd => "rcd",
@@ -214,7 +217,7 @@ impl Claims {
             Ppt::Rcd => claims.rcd = Some(rich::read(&all)?),
             // A name that its digests do not hold for is not handed on; the call is what it is.
             Ppt::Shaken if all.contains_key("rcd") => claims.rcd = rich::read(&all).ok(),
-            Ppt::Shaken => {}
+            Ppt::Shaken | Ppt::Base => {}
         }
         claims.all = all;
         Ok(claims)

@@ -85,6 +85,8 @@ pub struct Shaken {
     pub div_expire: u32,
     /// What is done about a token that was seen in another call.
     pub replay: Replay,
+    /// Whether a token that names no extension is a base PASSporT (RFC 8224 §6.2).
+    pub base_passport: bool,
     /// The certificate's profile.
     pub profile: Profile,
     /// Whether the certificate's CN must be that of its SPC.
@@ -106,6 +108,7 @@ impl Default for Shaken {
             max_dest: 8,
             div_expire: 600,
             replay: Replay::default(),
+            base_passport: false,
             profile: Profile::default(),
             spc_match: false,
             tn_authlist_match: true,

@@ -23,8 +23,10 @@ pub(super) struct Fields<'a> {
 impl Verifier {
     pub(super) fn read_all<'a>(&self, call: &SipCall<'a>) -> Fields<'a> {
         let mut fields = Fields::default();
+        // Without any name it is a shaken token that lost it, unless there may be others.
+        let without_ppt = if self.shaken.base_passport { Ppt::Base } else { Ppt::Shaken };
         for value in distinct(call.identities.iter().copied(), self.shaken.max_identity) {
-            match read(value) {
+            match read(value, without_ppt) {
                 None => {}
                 Some(Ok(token)) => fields.tokens.push(token),
                 Some(Err(report)) if tells_more(&report.ppt) => {
@@ -47,7 +49,8 @@ impl Verifier {
         let now = self.clock.now();
         let of = |ppt| tokens.iter().filter(move |token| token.ppt == ppt);
         let diverted: Vec<_> = of(Ppt::Div).collect();
-        of(Ppt::Shaken).map(|token| (token, self.links(token, &diverted, call, key, now))).collect()
+        let own = of(Ppt::Shaken).chain(of(Ppt::Base));
+        own.map(|token| (token, self.links(token, &diverted, call, key, now))).collect()
     }
 
     /// The diversions that lead from a call's own token to the callee, if the token is in time and

@@ -288,8 +288,8 @@ pub(super) fn tells_more(ppt: &str) -> bool {
     matches!(Ppt::named(ppt), Some(Ppt::Rcd | Ppt::Rph))
 }
 
-/// Reads a header field; `None` for one of an extension that nobody here knows (RFC 8224 §6.2).
-pub(super) fn read(value: &str) -> Option<Read<'_>> {
+/// Reads a header field, one that names no extension as what is given; `None` for one of an extension that nobody here knows (RFC 8224 §6.2).
+pub(super) fn read(value: &str, without_ppt: Ppt) -> Option<Read<'_>> {
     let identity = match Identity::parse(value) {
         Ok(identity) => identity,
         Err(error) => return Some(Err(Box::new(Report::failed(error)))),
@@ -299,8 +299,10 @@ pub(super) fn read(value: &str) -> Option<Read<'_>> {
     let named = params.ppt();
     // One that can't be a name hides nothing either, and is not one that nobody here knows.
     let parameter = named.as_ref().ok().copied().flatten();
-    let ppt = kind(parameter, header.as_ref().map_or("", |header| &header.ppt))
-        .or(named.is_err().then_some(Ppt::Shaken))?;
+    let ppt = match (parameter, header.as_ref().map_or("", |header| &header.ppt)) {
+        (None, "") if named.is_ok() => without_ppt,
+        (parameter, jose) => kind(parameter, jose).or(named.is_err().then_some(Ppt::Shaken))?,
+    };
     let info = params.info().map(str::to_owned);
     let x5u = info.clone().unwrap_or_default();
     let claims = Claims::parse_as(ppt, identity.payload);
@@ -347,11 +349,7 @@ pub(super) fn read(value: &str) -> Option<Read<'_>> {
 fn kind(parameter: Option<&str>, jose: &str) -> Option<Ppt> {
     let parameter = parameter.map(str::to_ascii_lowercase);
     let known = [Some(jose), parameter.as_deref()].into_iter().flatten().filter_map(Ppt::named);
-    match known.clone().find(|ppt| *ppt == Ppt::Div).or_else(|| known.clone().next()) {
-        // Without any name at all it is a token that lost it, not one of another kind.
-        None if parameter.is_none() && jose.is_empty() => Some(Ppt::Shaken),
-        known => known,
-    }
+    known.clone().find(|ppt| *ppt == Ppt::Div).or_else(|| known.clone().next())
 }
 
 /// A report on a header field, as far as it was read.
@@ -437,13 +435,13 @@ mod tests {
 
     #[test]
     fn an_empty_ppt_is_not_a_missing_one() {
-        assert!(read("a.b.c;info=<x>;ppt=msec").is_none());
+        assert!(read("a.b.c;info=<x>;ppt=msec", Ppt::Shaken).is_none());
         for value in ["a.b.c;info=<x>;ppt=", "a.b.c;info=<x>;ppt=\"\""] {
-            let Some(Err(report)) = read(value) else { panic!("{value}") };
+            let Some(Err(report)) = read(value, Ppt::Shaken) else { panic!("{value}") };
             assert_eq!(report.code(), Code::IdentityParse.value(), "{value}");
         }
         for value in ["a.b.c;info=<x>", "a.b.c;info=<x>;ppt=shaken"] {
-            let Some(Err(report)) = read(value) else { panic!("{value}") };
+            let Some(Err(report)) = read(value, Ppt::Shaken) else { panic!("{value}") };
             assert_eq!(report.ppt, "shaken", "{value}");
         }
     }

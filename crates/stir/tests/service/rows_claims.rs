@@ -1,6 +1,7 @@
 //! The JOSE header's members, the claims, and how old they are.
 
 use super::expected::*;
+use super::rows_good::base_passport;
 use super::world::World;
 
 fn jose(name: &'static str, refused: Refused, from: &'static str, to: &'static str) -> Row {
@@ -62,6 +63,15 @@ fn members() -> Vec<Row> {
 
 fn required() -> Vec<Row> {
     vec![
+        bad(base_passport, "a base PASSporT without orig", CLAIMS, |w| {
+            w.claims(r#""orig":{"tn":"12155551212"}"#, r#""x":1"#);
+        }),
+        bad(base_passport, "a base PASSporT where none counts", JOSE_PPT, |w| {
+            w.config.shaken.base_passport = false;
+        }),
+        bad(base_passport, "a base PASSporT with a ppt parameter", JOSE_PPT, |w| {
+            w.tokens[0].params.push_str(";ppt=shaken");
+        }),
         claims("attest missing", r#""attest":"A","#, ""),
         claims("attest D", r#""A""#, r#""D""#),
         claims("attest in lower case", r#""A""#, r#""a""#),

@@ -20,6 +20,17 @@ pub fn all() -> Vec<Row> {
         .collect()
 }
 
+/// A call whose token names no extension, where those count.
+pub fn base_passport() -> World {
+    let mut world = World::plain();
+    world.config.shaken.base_passport = true;
+    world.jose(r#""ppt":"shaken","#, "");
+    world.params(";ppt=shaken", "");
+    world.claims(r#""attest":"A","#, "");
+    world.claims(r#","origid":"123e4567-e89b-12d3-a456-426655440000""#, "");
+    world
+}
+
 fn headers() -> Vec<Row> {
     let params =
         |name, params: &'static str| plain(name, move |w| w.tokens[0].params = params.into());
@@ -61,6 +72,10 @@ fn headers() -> Vec<Row> {
         plain("iat 60 s ahead", |w| w.claims("1800000000", "1800000060")),
         plain("iat with a fraction", |w| w.claims("1800000000", "1799999940.9")),
         plain("iat with an exponent", |w| w.claims("1800000000", "18e8")),
+        good(base_passport, "a base PASSporT", |_| ()),
+        good(base_passport, "a shaken one where base ones count", |w| {
+            w.tokens = vec![Token::shaken()]
+        }),
         plain("attest C", |w| w.claims("\"A\"", "\"C\"")),
         plain("an unsupported ppt beside", |w| {
             w.tokens.insert(0, Token::new("msec", 0, "{}".into()));
