@@ -319,3 +319,53 @@ fn a_token_of_another_call_is_noticed() {
         assert_eq!(log.contains("was used in another call before"), replay != "off", "{log}");
     }
 }
+
+#[test]
+fn header_fields_as_the_field_writes_them() {
+    let site = Site::new();
+    let kamailio = Kamailio::start(&checks(&site).param("replay", "off"));
+    let good = identity(&site, 0);
+    let (other, forged) = (identity(&site, 0), good.replacen(";info", "A;info", 1));
+    for (values, code, says) in [
+        (vec![good.replace("ppt=shaken", "ppt=SHAKEN").replace("alg=ES256", "alg=es256")], 1, ""),
+        (
+            vec![good.replace("ppt=shaken", "ppt=\\\"shaken\\\"")],
+            -301,
+            "ppt of the Identity header",
+        ),
+        (vec![good.replace("ppt=shaken", "ppt=shaken,")], -301, "\"shaken,\""),
+        (vec![format!("{good}, {other}")], -301, "takes one"),
+        (vec![vec![forged; 12], vec![good.clone()]].concat(), 1, ""),
+    ] {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let reply = send(&kamailio, &values);
+        assert_eq!(reply.number("X-Ret"), code, "{values:?}: {reply:?}");
+        assert!(reply.header("X-Error").contains(says), "{reply:?}");
+        if code == -301 {
+            assert!(reply.header("X-Reason").starts_with("STIR ;cause=438"), "{reply:?}");
+        }
+    }
+    // A div that a middlebox has doubled diverts once, and an origid may be a Call-ID with quotes.
+    let key = site.lab.read("key.pem");
+    let signer = stir::Signer::new(&stir::Config::default());
+    let key = stir::PrivateKey::Pem(&key);
+    let first = stir::Call {
+        orig: "12155551212",
+        dest: "12155550000",
+        attest: "A",
+        origid: "a\"b\\@h",
+        x5u: &site.x5u,
+        rcd_nam: None,
+    };
+    let first = signer.identity(&first, key).unwrap();
+    let div = stir::DivCall {
+        orig: "12155551212",
+        dest: "12155551213",
+        div: "12155550000",
+        x5u: &site.x5u,
+        identities: &[&first],
+    };
+    let div = signer.div_identity(&div, key).unwrap();
+    let reply = send(&kamailio, &[&first, &div, &div, &first]);
+    assert_eq!(reply.number("X-Ret"), 1, "{reply:?}");
+}
