@@ -6,6 +6,7 @@ mod plan;
 mod replay;
 mod report;
 mod service;
+mod token;
 
 pub use report::Report;
 pub use service::SipCall;

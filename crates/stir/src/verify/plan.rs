@@ -1,7 +1,7 @@
 //! What can be told of a call without a certificate. All header fields pass through it before any of
 //! them costs a download or a signature: a stranger can write ten into one message.
 
-use super::service::{Token, read, tells_more};
+use super::token::{Token, read, tells_more};
 use super::{PublicKey, Report, SipCall, Verifier, distinct};
 use crate::error::{Code, Error, Result};
 use crate::passport::Ppt;

@@ -1,6 +1,6 @@
 //! Tokens that come again for another call (RFC 8225 §10.1, RFC 8224 §12.1).
 
-use super::service::Token;
+use super::token::Token;
 use super::{SipCall, Verifier};
 use crate::error::{Code, Error, Result};
 use crate::party;
