@@ -335,7 +335,7 @@ fn header_fields_as_the_field_writes_them() {
         ),
         (vec![good.replace("ppt=shaken", "ppt=shaken,")], -301, "\"shaken,\""),
         (vec![format!("{good}, {other}")], -301, "takes one"),
-        (vec![vec![forged; 12], vec![good.clone()]].concat(), 1, ""),
+        ([vec![forged; 12], vec![good.clone()]].concat(), 1, ""),
     ] {
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
         let reply = send(&kamailio, &values);
