@@ -1,5 +1,6 @@
 //! The verification service (RFC 8224 §6.2).
 
+mod mismatch;
 mod missing;
 mod parties;
 mod plan;

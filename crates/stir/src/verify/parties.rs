@@ -1,6 +1,6 @@
 //! Whether a token is of the call that it came with: who calls, and who is called (RFC 8224 §6.2).
 
-use super::{SipCall, Verifier};
+use super::{SipCall, Verifier, mismatch};
 use crate::error::{Code, Error, Result};
 use crate::party;
 use crate::passport::Claims;
@@ -45,8 +45,8 @@ impl Verifier {
                 return Ok(());
             }
             if !callers.is_empty() {
-                let callers = callers.join(", ");
-                return wrong(format!("orig {:?} is not the caller, {callers}", claims.orig));
+                let orig = std::slice::from_ref(&claims.orig);
+                return wrong(mismatch::message("orig", orig, "the caller", &callers));
             }
         }
         Err(Error::new(Code::OrigMismatch, "the message names no caller to compare orig with"))
@@ -69,9 +69,7 @@ impl Verifier {
         if called.iter().any(among) {
             return Ok(());
         }
-        Err(Error::new(
-            Code::DestMismatch,
-            format!("dest {} is not the called, {}", claims.dest.join(", "), called.join(", ")),
-        ))
+        let why = mismatch::message("dest", &claims.dest, "the called number", &called);
+        Err(Error::new(Code::DestMismatch, why))
     }
 }

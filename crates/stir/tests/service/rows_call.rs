@@ -60,7 +60,9 @@ fn callers() -> Vec<Row> {
     vec![
         pai(World::plain, "PAI is another", "<sip:+12155551219@example.com>").says("12155551219"),
         pai(World::plain, "PAI has a digit more", "<sip:+121555512120@example.com>"),
-        pai(World::plain, "PAI has no country code", "<sip:2155551212@example.com>"),
+        pai(World::plain, "PAI has no country code", "<sip:2155551212@example.com>").says(
+            "orig 12155551212 is not the caller, 2155551212; they differ by the country code",
+        ),
         pai(World::plain, "PAI is of another country", "<sip:+2155551212@example.com>"),
         pai(World::plain, "PAI is anonymous", "<sip:anonymous@anonymous.invalid>"),
         pai(World::plain, "PAI has the number as its name", "\"+12155551212\" <sip:a@example.com>"),
@@ -148,6 +150,11 @@ fn called() -> Vec<Row> {
         request_uri(ruri, "Request-URI is another", "sip:+12155551219@192.0.2.7"),
         request_uri(ruri, "Request-URI has a digit less", "sip:+1215555121@192.0.2.7"),
         request_uri(ruri, "Request-URI is national without a plan", "sip:2155551213@192.0.2.7"),
+        bad(World::plain, "To and Request-URI are national without a plan", DEST, |w| {
+            w.request_uri = "sip:2155551213@192.0.2.7".into();
+            w.to = "<sip:215-555-1213@example.com>".into();
+        })
+        .says("dest 12155551213 is not the called number, 2155551213; they differ by the country code"),
         request_uri(ruri, "Request-URI is the host alone", "sip:192.0.2.7"),
         request_uri(ruri, "Request-URI is empty", ""),
         request_uri(
