@@ -402,7 +402,13 @@ impl Rows {
             at("http-empty", http.on("/empty.pem", Answer::Ok(Vec::new()))),
             at("http-junk", http.on("/junk.pem", Answer::Ok(b"junk".to_vec()))),
             at("http-html", http.on("/html.pem", Answer::Ok(b"<html></html>".to_vec()))),
-            at("http-gzip", http.on("/gzip.pem", Answer::With("Content-Encoding: gzip\r\n", gzip(lab, "cert.pem")))),
+            at(
+                "http-gzip",
+                http.on(
+                    "/gzip.pem",
+                    Answer::With("Content-Encoding: gzip\r\n", gzip(lab, "cert.pem")),
+                ),
+            ),
             at("http-silent", http.on("/silent.pem", Answer::Silent)),
             at("http-closes", http.on("/close.pem", Answer::Close)),
             at("http-large", http.on("/large.pem", Answer::Large(10 << 20))),
