@@ -5,7 +5,7 @@ use crate::error::{Code, Error, Result};
 use crate::policy::{Policy, Shaken};
 use crate::tn::Numbering;
 use crate::x5u::X5uRules;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Freshness of `iat` that the stock module uses, in seconds.
 pub const DEFAULT_EXPIRE: u32 = 300;
@@ -21,6 +21,10 @@ pub const DEFAULT_CACHE_EXPIRE: u32 = 3600;
 /// Certificates that a process keeps in memory. The field holds some 16,000; a carrier's calls
 /// come from a few hundred at a time, and an entry is about 2 KiB.
 pub const DEFAULT_CACHE_SIZE: u32 = 1024;
+/// How long a list that ran out stays in force, in seconds: a week to notice and to get a new one.
+pub const DEFAULT_TRUST_ANCHORS_STALE: u32 = 7 * 86_400;
+/// A list that stays in force for more than a year after its end has no end.
+const MAX_TRUST_ANCHORS_STALE: u32 = 366 * 86_400;
 /// More than a day to wait for a call's certificate, or a year to keep one, is a mistake in a cfg.
 const MAX_TIMEOUT: u32 = 60;
 const MAX_CACHE_SIZE: u32 = 1_000_000;
@@ -59,11 +63,24 @@ pub struct Config {
     /// Trust anchors instead of `ca_file`: a PEM file, a folder of them, or a policy
     /// administrator's list (JWS). Asks for the chain, whatever `cert_verify` says.
     pub trust_anchors: PathBuf,
-    /// Who signed that list: a public key or certificate, PEM.
+    /// Who may sign lists: certificates and public keys, PEM. Those of a CA vouch for a signer whose
+    /// certificate comes with the list, or lies beside it.
     pub trust_anchors_key: PathBuf,
+    /// Seconds that a list stays in force after it ran out.
+    pub trust_anchors_stale: u32,
+    /// Intermediate certificates instead of `inter_file`: a PEM file, a signed list, or a folder of
+    /// either.
+    pub trust_intermediates: PathBuf,
+    /// Who may sign those lists; empty for `trust_anchors_key`.
+    pub trust_intermediates_key: PathBuf,
+    /// Folder where the sequence numbers of lists are kept over a restart; empty for `cache_dir`.
+    pub lists_dir: PathBuf,
     /// Certificate revocation lists instead of `crl_file`: a file or a folder of them. Asks for
     /// revocation, whatever `cert_verify` says.
     pub crl: PathBuf,
+    /// Whether a check fails if no CRL covers a certificate of the path; `None` for the policy's
+    /// default: it does under shaken.
+    pub crl_required: Option<bool>,
     /// Certificate that every key file that signs must match, PEM; empty for the file beside each
     /// key under policy shaken, and for no check under compat.
     pub cert_path: PathBuf,
@@ -92,7 +109,12 @@ impl Default for Config {
             crl_file: PathBuf::new(),
             trust_anchors: PathBuf::new(),
             trust_anchors_key: PathBuf::new(),
+            trust_anchors_stale: DEFAULT_TRUST_ANCHORS_STALE,
+            trust_intermediates: PathBuf::new(),
+            trust_intermediates_key: PathBuf::new(),
+            lists_dir: PathBuf::new(),
             crl: PathBuf::new(),
+            crl_required: None,
             cert_path: PathBuf::new(),
             http_ca_file: PathBuf::new(),
             http_proxy: String::new(),
@@ -116,10 +138,23 @@ impl Config {
         if !self.trust_anchors.as_os_str().is_empty() {
             bits = bits.with(CertVerify::CUSTOM_CA | CertVerify::TIME);
         }
+        if !self.trust_intermediates.as_os_str().is_empty() {
+            bits = bits.with(CertVerify::INTERMEDIATES);
+        }
         if !self.crl.as_os_str().is_empty() {
             bits = bits.with(CertVerify::CRL);
         }
         bits
+    }
+
+    /// Whether a check fails if no CRL covers a certificate of the path.
+    pub(crate) fn crl_required(&self) -> bool {
+        self.crl_required.unwrap_or(self.policy == Policy::Shaken)
+    }
+
+    /// Where the sequence numbers of lists are kept; empty for nowhere.
+    pub(crate) fn sequences_dir(&self) -> &Path {
+        if self.lists_dir.as_os_str().is_empty() { &self.cache_dir } else { &self.lists_dir }
     }
 
     /// Whether certificates must lead to anchors that the settings name.
@@ -235,13 +270,25 @@ impl Config {
         let files = files.map(|(name, _, bit)| {
             format!("{name} is set, but CertVerify={} does not ask for it: add {bit}", bits.bits())
         });
-        let key = !self.trust_anchors_key.as_os_str().is_empty()
-            && self.trust_anchors.as_os_str().is_empty();
-        let key = key.then(|| {
+        let named = |path: &PathBuf| !path.as_os_str().is_empty();
+        let lists = bits.has(CertVerify::CUSTOM_CA | CertVerify::INTERMEDIATES)
+            || named(&self.trust_anchors)
+            || named(&self.trust_intermediates);
+        let key = (named(&self.trust_anchors_key) && !lists).then(|| {
             "trust_anchors_key is set, but trust_anchors names no list that it has signed"
                 .to_owned()
         });
-        shaken.chain(files).chain(key).collect()
+        let between = named(&self.trust_intermediates_key)
+            && !named(&self.trust_intermediates)
+            && !bits.has(CertVerify::INTERMEDIATES);
+        let between = between.then(|| {
+            "trust_intermediates_key is set, but trust_intermediates names no list that it has signed"
+                .to_owned()
+        });
+        let required = self.crl_required == Some(true) && !self.checked().has(CertVerify::CRL);
+        let required =
+            required.then(|| "crl_required is set, but no CRL is named: set crl".to_owned());
+        shaken.chain(files).chain(key).chain(between).chain(required).collect()
     }
 
     /// Checks what can be told of the settings without looking at any file.
@@ -259,6 +306,12 @@ impl Config {
             return Err(wrong(format!(
                 "cache_size {} is not from 1 to {MAX_CACHE_SIZE} certificates",
                 self.cache_size
+            )));
+        }
+        if self.trust_anchors_stale > MAX_TRUST_ANCHORS_STALE {
+            return Err(wrong(format!(
+                "trust_anchors_stale {} is not from 0 to {MAX_TRUST_ANCHORS_STALE} seconds",
+                self.trust_anchors_stale
             )));
         }
         if !self.x5u.is_empty() {
@@ -315,20 +368,26 @@ mod tests {
         assert_eq!(config.unused(), [""; 0]);
         config.shaken.spc_match = true;
         config.trust_anchors_key = "/etc/key.pem".into();
-        for option in ["CertVerify=5", "CertCAFile=/etc/ca.pem", "CertCRLFile=/etc/crl.pem"] {
+        config.trust_intermediates_key = "/etc/key.pem".into();
+        config.crl_required = Some(true);
+        for option in ["CertVerify=1", "CertCAFile=/etc/ca.pem", "CertCRLFile=/etc/crl.pem"] {
             config.set_option(option).unwrap();
         }
         let unused = config.unused();
         for (found, expected) in unused.iter().zip([
             "spc_match is set, but policy compat",
-            "CertCRLFile is set, but CertVerify=5 does not ask for it: add 16",
+            "CertCAFile is set, but CertVerify=1 does not ask for it: add 4",
+            "CertCRLFile is set, but CertVerify=1 does not ask for it: add 16",
             "trust_anchors_key is set, but",
+            "trust_intermediates_key is set, but",
+            "crl_required is set, but",
         ]) {
             assert!(found.starts_with(expected), "{found}");
         }
-        assert_eq!(unused.len(), 3, "{unused:?}");
+        assert_eq!(unused.len(), 6, "{unused:?}");
         config.policy = Policy::Shaken;
         config.trust_anchors = "/etc/roots".into();
+        config.trust_intermediates = "/etc/intermediates".into();
         config.set_option("CertVerify=21").unwrap();
         assert_eq!(config.unused(), [""; 0]);
     }
@@ -339,6 +398,10 @@ mod tests {
             (Config { timeout: 0, ..Config::default() }, "timeout 0"),
             (Config { cache_size: 0, ..Config::default() }, "cache_size 0"),
             (Config { cache_dir: "/nonexistent".into(), ..Config::default() }, "cache_dir"),
+            (
+                Config { trust_anchors_stale: 40_000_000, ..Config::default() },
+                "trust_anchors_stale",
+            ),
             (Config { x5u: "ftp://a/b".into(), ..Config::default() }, "x5u"),
             (Config { http_proxy: "::".into(), ..Config::default() }, "http_proxy"),
             (Config { http_ca_file: "/nonexistent".into(), ..Config::default() }, "http_ca_file"),

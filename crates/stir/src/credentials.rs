@@ -4,6 +4,7 @@ mod downloads;
 
 use crate::body;
 use crate::cert::{Certificate, Chain};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::fetch::{self, Fetch, is_url};
@@ -93,9 +94,9 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    pub(crate) fn new(config: &Config, fetcher: Box<dyn Fetch>) -> Self {
+    pub(crate) fn new(config: &Config, fetcher: Box<dyn Fetch>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            trust: Trust::new(config),
+            trust: Trust::with_clock(config, clock),
             fetcher,
             store: Store::new(&config.cache_dir, config.cache_expire),
             expire: config.cache_expire.into(),

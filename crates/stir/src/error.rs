@@ -47,6 +47,9 @@ pub enum Code {
     CertConstraints = -117,
     /// The certificate was not checked: other chains of the message have used up its budget.
     CertBudget = -118,
+    /// No CRL covers a certificate of the path, so nobody knows whether it was revoked
+    /// (RFC 5280 §6.3.3).
+    CertUndetermined = -119,
     /// The private key's DER makes no sense.
     KeyInvalid = -151,
     /// The private key is not PEM, or no P-256 key.

@@ -168,6 +168,7 @@ impl Code {
     pub const fn verstat(self) -> Verstat {
         match self.step() {
             Step::Chain if matches!(self, Self::CertBudget) => Verstat::NotValidated,
+            _ if matches!(self, Self::CertUndetermined) => Verstat::NotValidated,
             Step::Signature | Step::Chain | Step::Revocation => Verstat::Failed,
             _ => Verstat::NotValidated,
         }
@@ -193,7 +194,7 @@ impl Code {
             Self::CertInvalid | Self::CertExpired | Self::CertNotYetValid | Self::CertBudget => {
                 (Step::Chain, UnsupportedCredential)
             }
-            Self::CertRevoked => (Step::Revocation, UnsupportedCredential),
+            Self::CertRevoked | Self::CertUndetermined => (Step::Revocation, UnsupportedCredential),
             Self::CertProfile => (Step::Profile, UnsupportedCredential),
             Self::CertAuthority | Self::CertConstraints => (Step::Authority, UnsupportedCredential),
             Self::CertProcessing

@@ -5,7 +5,7 @@ use rustls_pki_types::pem::{Error, PemObject};
 pub(crate) use rustls_pki_types::pem::SectionKind;
 
 /// What some editors put before a text: no line begins with it.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The blocks of a text: what they are, and their DER; or why no more can be read.
 pub(crate) fn blocks(text: &[u8]) -> impl Iterator<Item = Result<(SectionKind, Vec<u8>), String>> {

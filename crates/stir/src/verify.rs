@@ -89,8 +89,8 @@ impl Verifier {
             numbering: config.numbering.clone(),
             // What is wrong with the lists was said at start.
             x5u: config.x5u_rules().unwrap_or_default(),
+            credentials: Arc::new(Credentials::new(config, fetcher, Arc::clone(&clock))),
             clock,
-            credentials: Arc::new(Credentials::new(config, fetcher)),
             tokens: Arc::default(),
         }
     }
@@ -116,6 +116,23 @@ impl Verifier {
     /// As [`Verifier::load`]; everything stays as it was then.
     pub fn reload(&self) -> Result<Reloaded> {
         self.credentials.trust().reload()
+    }
+
+    /// Whether this process logs what is wrong with those files, as it does from the start. Where
+    /// many processes look at the same files, one of them is enough.
+    pub fn speak(&self, speaks: bool) {
+        self.credentials.trust().speak(speaks);
+    }
+
+    /// Looks at those files, and logs which lists run out within a day, ran out, or are no longer in
+    /// force: once a day, and when that changes. A server calls it now and then.
+    pub fn warn_of_lists(&self) {
+        self.credentials.trust().warn_of_lists();
+    }
+
+    /// How many lists run out within a day, ran out, or are no longer in force.
+    pub fn lists_ending(&self) -> usize {
+        self.credentials.trust().lists_ending()
     }
 
     /// Forgets certificates that were downloaded, by their URLs, in memory.

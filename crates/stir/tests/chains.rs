@@ -5,11 +5,12 @@ mod pki;
 #[path = "pki/rows.rs"]
 mod rows;
 
-use pki::{NOW, Spec};
+use pki::{At, NOW, Spec};
 use rows::Row;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stir::cert::{Chain, MAX_CHAIN_CERTIFICATES};
 use stir::trust::Trust;
@@ -54,7 +55,8 @@ fn ours(row: &Row, folder: &Path) -> Result<i64, stir::Error> {
     config.ca_file = folder.join("roots.pem");
     config.crl_file = folder.join("crl.pem");
     let chain = [std::slice::from_ref(&row.leaf), &row.rest].concat();
-    Trust::new(&config).verify(&Chain::from_pem(pki::certificates(&chain).as_bytes())?, NOW)
+    let trust = Trust::with_clock(&config, Arc::new(At(NOW)));
+    trust.verify(&Chain::from_pem(pki::certificates(&chain).as_bytes())?, NOW)
 }
 
 /// Where we differ from OpenSSL, and why.
@@ -149,7 +151,7 @@ fn the_work_for_a_chain_is_bounded() {
         config.set_option("CertVerify=12").unwrap();
         config.ca_file = write(&folder, "roots.pem", &pki::certificates(&row.roots));
         config.inter_file = write(&folder, "inter.pem", &pki::certificates(&row.rest));
-        let trust = Trust::new(&config);
+        let trust = Trust::with_clock(&config, Arc::new(At(NOW)));
         trust.load().unwrap();
         let chain = Chain::from_pem(pki::certificates(&[row.leaf]).as_bytes()).unwrap();
         let start = Instant::now();

@@ -15,6 +15,7 @@ mod service {
     pub mod rows_good;
     pub mod rows_identity;
     pub mod rows_reason;
+    pub mod rows_lists;
     pub mod rows_replay;
     pub mod rows_revocation;
     pub mod rows_trust;
@@ -53,7 +54,8 @@ tables! {
     what_a_certificate_may_sign: rows_authority,
     callers_and_called: rows_call,
     diversions: rows_div,
-    trust_anchors_and_lists: rows_trust,
+    trust_anchors_and_intermediates: rows_trust,
+    signed_lists: rows_lists,
     compat_stays_what_it_is: rows_compat,
 }
 

@@ -1,5 +1,6 @@
 //! Certificate revocation lists (RFC 5280 §5).
 
+use super::coverage;
 use super::path::Search;
 use super::signature::{Signed, check_signature};
 use super::standing::Standing;
@@ -13,8 +14,8 @@ use der::asn1::ObjectIdentifier;
 use der::{Decode, Tag};
 use std::collections::HashMap;
 use std::sync::OnceLock;
+use x509_cert::ext::pkix::IssuingDistributionPoint;
 use x509_cert::ext::pkix::name::{GeneralName, GeneralNames};
-use x509_cert::ext::pkix::{CrlDistributionPoints, IssuingDistributionPoint};
 use x509_cert::name::Name;
 
 /// Most CRLs in one file: a country has a few.
@@ -25,7 +26,6 @@ const MAX_REVOKED: usize = 200_000;
 const MAX_ISSUERS: usize = 256;
 
 const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
-const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.31");
 const CERTIFICATE_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.29");
 
 /// One CRL, parsed; whether it counts is asked each time ([`Crl::check`]).
@@ -34,16 +34,18 @@ pub(super) struct Crl {
     signed: asn1::Span,
     algorithm: asn1::Span,
     signature: asn1::Span,
-    issuer: Name,
+    pub(super) issuer: Name,
     this_update: i64,
     next_update: Option<i64>,
     /// Kinds of certificates that it says nothing of.
-    only_users: bool,
-    only_cas: bool,
+    pub(super) only_users: bool,
+    pub(super) only_cas: bool,
     /// Whether entries may name their certificates' issuers.
-    indirect: bool,
+    pub(super) indirect: bool,
+    /// The place it is for, if it is one part of several (RFC 5280 §5.2.5).
+    pub(super) place: Option<Vec<GeneralName>>,
     /// Issuers of the certificates on it; the first is the CRL's own.
-    issuers: Vec<Folded>,
+    pub(super) issuers: Vec<Folded>,
     /// Serial number → places in `issuers`.
     revoked: HashMap<Vec<u8>, Vec<usize>>,
     /// Whose signature it was found to have, so that megabytes are hashed once and not per verdict.
@@ -112,6 +114,7 @@ impl Crl {
             only_users: false,
             only_cas: false,
             indirect: false,
+            place: None,
             issuers: vec![Folded::of(&issuer)],
             issuer,
             revoked: HashMap::new(),
@@ -143,6 +146,7 @@ impl Crl {
                 self.only_users = point.only_contains_user_certs;
                 self.only_cas = point.only_contains_ca_certs;
                 self.indirect = point.indirect_crl;
+                self.place = point.distribution_point.map(coverage::full_name);
             } else if extension.critical {
                 // deltaCRLIndicator among them: a delta is no CRL by itself.
                 return Err(der::ErrorKind::OidUnknown { oid: extension.oid }.into());
@@ -228,15 +232,54 @@ impl Crl {
 
     /// Whether it counts at this time: its dates, and its signature by an issuer that is trusted.
     pub(super) fn check<'a>(&'a self, search: &Search<'a>) -> Result<()> {
-        let now = search.now;
+        self.check_begin(search.now)?;
+        self.check_end(search.now)?;
+        self.check_signer(search)
+    }
+
+    /// Refuses one that is not in force yet.
+    pub(super) fn check_begin(&self, now: i64) -> Result<()> {
         if now < self.this_update {
             return Err(self.wrong(&format!("is not in force before {}", time(self.this_update))));
         }
-        self.check_end(now)?;
+        Ok(())
+    }
+
+    /// Whether a certificate here has its issuer's name.
+    pub(super) fn has_issuer_in(&self, search: &Search<'_>) -> bool {
+        let issuer = Folded::of(&self.issuer);
+        search.all().any(|certificate| certificate.subject_name() == issuer)
+    }
+
+    /// Who was found to have signed it.
+    pub(super) fn signer(&self) -> Option<&Certificate> {
+        self.signer.get()
+    }
+
+    /// Whether it may say something of a certificate of this path. One of other CAs is looked at
+    /// when a call has their certificates.
+    pub(super) fn concerns(&self, path: &[&Certificate]) -> bool {
+        self.indirect
+            || path.iter().any(|certificate| {
+                self.issuers.first() == Some(&certificate.issuer_name())
+                    || self.is_named_by(certificate)
+            })
+    }
+
+    /// What is said of one whose issuer is not known yet.
+    pub(super) fn unchecked(&self) -> String {
+        format!(
+            "the CRL of \"{}\" is checked when a call brings its issuer's certificate: name that in trust_intermediates, so that a bad CRL is noticed at once",
+            self.issuer
+        )
+    }
+
+    /// Refuses one that no issuer has signed who is trusted.
+    pub(super) fn check_signer<'a>(&'a self, search: &Search<'a>) -> Result<()> {
         if self.signer.get().is_some_and(|signer| search.find(signer).is_ok()) {
             return Ok(());
         }
-        let mut why = "has an issuer that is neither a trust anchor nor among the intermediates: add its certificate to CertCAFile or CertCAInter".to_owned();
+        let mut why = "has an issuer that is neither a trust anchor nor among the intermediates: add its certificate to the intermediates (trust_intermediates, CertCAInter)".to_owned();
         let signed = Signed {
             message: self.part(&self.signed),
             algorithm: self.part(&self.algorithm),
@@ -274,8 +317,7 @@ impl Crl {
 
     /// Whether this certificate is on it. The CRL itself is taken as checked.
     pub(super) fn revokes(&self, certificate: &Certificate) -> bool {
-        let ca = certificate.basic_constraints().is_ok_and(|c| c.is_some_and(|c| c.ca));
-        if (self.only_users && ca) || (self.only_cas && !ca) {
+        if !self.is_for_its_kind(certificate) {
             return false;
         }
         let Some(places) = self.revoked.get(certificate.serial_octets()) else { return false };
@@ -289,24 +331,6 @@ impl Crl {
         // France: one authority's CRL for all CAs, with neither issuingDistributionPoint nor
         // certificateIssuer. It holds for the certificates that name it as their cRLIssuer.
         !self.indirect && self.is_named_by(certificate)
-    }
-
-    /// Whether a certificate's cRLDistributionPoints (RFC 5280 §4.2.1.13) name this CRL's issuer.
-    /// France writes the attributes in another order there, so the order does not count: the most
-    /// that can come of it is that a serial number is looked up.
-    fn is_named_by(&self, certificate: &Certificate) -> bool {
-        let Some((_, value)) = certificate.extension(CRL_DISTRIBUTION_POINTS) else { return false };
-        let points = CrlDistributionPoints::from_der(value).map(|points| points.0);
-        let issuer = Folded::in_any_order(&self.issuer);
-        points
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|point| point.crl_issuer.as_ref())
-            .flatten()
-            .any(|name| match name {
-                GeneralName::DirectoryName(name) => Folded::in_any_order(name) == issuer,
-                _ => false,
-            })
     }
 
     /// Until when it is in force, in Unix seconds.

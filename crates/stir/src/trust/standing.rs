@@ -2,7 +2,6 @@
 
 use super::Trust;
 use super::path::Search;
-use crate::cert::Certificate;
 use crate::error::Result;
 
 /// A CRL that counts.
@@ -25,8 +24,9 @@ impl Trust {
     /// that does not count.
     pub fn check_crls(&self, now: i64) -> Result<Vec<Standing>> {
         let Some(material) = self.material()? else { return Ok(Vec::new()) };
-        let anchors: [&[Certificate]; 2] = [&material.anchors, self.system_roots()?];
-        let intermediates: [&[Certificate]; 1] = [&material.intermediates];
+        let mut anchors = self.in_force(&self.anchors, &material.anchors, now)?;
+        anchors.push(self.system_roots()?);
+        let intermediates = self.in_force(&self.intermediates, &material.intermediates, now)?;
         let search = Search { anchors: &anchors, intermediates: &intermediates, now };
         material.crls.iter().map(|crl| crl.check(&search).map(|()| crl.standing())).collect()
     }

@@ -4,14 +4,27 @@ use crate::error::{Code, Error, Result};
 use crate::file::{self, Stamp};
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often it is looked whether a file has changed.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How often a file that did not change is judged anew while it is refused: a date comes, or a
+/// certificate. Reading the largest file of CRLs takes 0.2 s.
+const RETRY: Duration = Duration::from_secs(60);
 /// Most files of a folder: each is looked at that often.
 const MAX_FILES: usize = 256;
+/// A file of this name's end holds the certificates of who signed the list beside it, and is not one
+/// of the folder's own.
+const SIGNER: &str = ".signer";
+
+/// The file beside a list with the certificates of who signed it.
+pub(super) fn signer_of(list: &Path) -> PathBuf {
+    let mut name = list.as_os_str().to_owned();
+    name.push(SIGNER);
+    name.into()
+}
 
 /// What a file is for: its limits, its codes and its name in messages.
 pub(super) struct Kind {
@@ -27,16 +40,40 @@ pub(super) struct Kind {
     pub(super) folder: bool,
 }
 
-type Parse<T> = Box<dyn Fn(&[u8]) -> Result<Vec<T>> + Send + Sync>;
-/// Whether what was parsed is of use now. If not it takes the place of nothing.
-type Check<T> = fn(&[T]) -> Result<()>;
+type Parse<T> = Box<dyn Fn(&Path, &[u8]) -> Result<Vec<T>> + Send + Sync>;
+
+/// Why what was read does not come into force.
+pub(super) enum Refusal {
+    /// Of no use now. It is taken only where there is nothing else: a newer one may come at any time.
+    Useless(Error),
+    /// Never taken.
+    Bad(Error),
+}
+
+impl Refusal {
+    fn error(&self) -> &Error {
+        let (Self::Useless(error) | Self::Bad(error)) = self;
+        error
+    }
+}
+
+/// How what was read is judged before it comes into force.
+pub(super) struct Judge<'a, T> {
+    /// Judges what was read beside what is in force.
+    pub(super) judge: &'a dyn Fn(&[T], Option<&[T]>) -> Result<(), Refusal>,
+    /// Grows when what it judges by has changed.
+    pub(super) generation: u64,
+}
 
 /// A file, or a folder of files, and what it was parsed to.
 pub(super) struct Watched<T> {
     kind: &'static Kind,
     path: PathBuf,
     parse: Parse<T>,
-    check: Check<T>,
+    /// Another file that it is read with.
+    beside: PathBuf,
+    /// Whether this process logs what is refused: one of them is enough.
+    speaks: Arc<AtomicBool>,
     state: Mutex<State<T>>,
     /// How often what is in force was replaced.
     changes: AtomicU64,
@@ -57,6 +94,8 @@ struct State<T> {
     looked: Option<Instant>,
     /// The files that were read last; none if there were none.
     stamps: Vec<(PathBuf, Stamp)>,
+    /// Why these files are not in force, when that was found, and under which [`Judge::generation`].
+    refused: Option<(Instant, u64, String)>,
     /// What is in force; the error of the last try if there never was any.
     value: Option<Result<Arc<Vec<T>>>>,
 }
@@ -65,25 +104,32 @@ impl<T> Watched<T> {
     pub(super) fn new(
         kind: &'static Kind,
         path: &Path,
-        check: Check<T>,
-        parse: impl Fn(&[u8]) -> Result<Vec<T>> + Send + Sync + 'static,
+        beside: &Path,
+        speaks: &Arc<AtomicBool>,
+        parse: impl Fn(&Path, &[u8]) -> Result<Vec<T>> + Send + Sync + 'static,
     ) -> Self {
         Self {
             kind,
             path: path.to_owned(),
             parse: Box::new(parse),
-            check,
-            state: Mutex::new(State { looked: None, stamps: Vec::new(), value: None }),
+            beside: beside.to_owned(),
+            speaks: Arc::clone(speaks),
+            state: Mutex::new(State {
+                looked: None,
+                stamps: Vec::new(),
+                refused: None,
+                value: None,
+            }),
             changes: AtomicU64::new(0),
         }
     }
 
     /// What the file holds: what was parsed last, if it is the same file still, or if the new one
     /// is bad.
-    pub(super) fn get(&self) -> Result<Arc<Vec<T>>> {
+    pub(super) fn get(&self, judge: &Judge<'_, T>) -> Result<Arc<Vec<T>>> {
         let mut state = self.lock();
         if state.looked.is_none_or(|looked| looked.elapsed() >= INTERVAL) {
-            self.look(&mut state);
+            self.look(&mut state, judge);
         }
         match &state.value {
             Some(value) => value.clone(),
@@ -92,17 +138,31 @@ impl<T> Watched<T> {
         }
     }
 
+    pub(super) const fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
     /// Grows whenever [`get`](Self::get) begins to answer with something else.
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
 
     /// Reads it, changed or not; what is in force stays.
-    pub(super) fn read_anew(&self) -> Result<Anew<T>> {
+    pub(super) fn read_anew(
+        &self,
+        judge: impl Fn(&[T], Option<&[T]>) -> Result<(), Refusal>,
+    ) -> Result<Anew<T>> {
         let files = self.files()?;
         let value = self.read_all(&files)?;
-        self.check(&value)?;
-        Ok(Anew { stamps: stamps(&files), value })
+        let now = self.in_force();
+        judge(&value, now.as_ref().map(|all| all.as_slice()))
+            .map_err(|refusal| self.useless(refusal.error()))?;
+        Ok(Anew { stamps: self.stamps(&files), value })
+    }
+
+    /// What is in force, without a look at the file.
+    pub(super) fn in_force(&self) -> Option<Arc<Vec<T>>> {
+        self.lock().value.as_ref()?.as_ref().ok().map(Arc::clone)
     }
 
     /// Puts into force what was read.
@@ -110,39 +170,71 @@ impl<T> Watched<T> {
         let mut state = self.lock();
         state.looked = Some(Instant::now());
         state.stamps = anew.stamps;
+        state.refused = None;
         state.value = Some(Ok(Arc::new(anew.value)));
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn look(&self, state: &mut State<T>) {
+    fn look(&self, state: &mut State<T>, judge: &Judge<'_, T>) {
         state.looked = Some(Instant::now());
         let files = self.files();
-        let stamps = files.as_deref().map(stamps).unwrap_or_default();
-        if state.value.is_some() && state.stamps == stamps {
+        let stamps = files.as_deref().map(|files| self.stamps(files)).unwrap_or_default();
+        let due = state.refused.as_ref().is_some_and(|(when, generation, _)| {
+            when.elapsed() >= RETRY || *generation != judge.generation
+        });
+        if state.value.is_some() && state.stamps == stamps && !due {
             return;
         }
+        let said = if state.stamps == stamps { state.refused.take() } else { None };
         // Taken before the files are read: a change in between shows the next time.
         state.stamps = stamps;
-        let read = files.and_then(|files| self.read_all(&files));
-        let checked = read.and_then(|value| match (self.check(&value), &state.value) {
-            (Err(e), Some(Ok(_))) => Err(e),
-            (Err(e), _) => {
-                // There is nothing else, and it may be replaced at any time.
-                log::error!("{}", e.message());
-                Ok(value)
+        state.refused = None;
+        let good = match &state.value {
+            Some(Ok(value)) => Some(Arc::clone(value)),
+            _ => None,
+        };
+        let value = match files.and_then(|files| self.read_all(&files)) {
+            Ok(value) => value,
+            Err(e) => return self.refuse(state, e, None),
+        };
+        if let Err(refusal) = (judge.judge)(&value, good.as_ref().map(|all| all.as_slice())) {
+            let error = self.useless(refusal.error());
+            let known = said.is_some_and(|(.., message)| message == error.message());
+            let message = error.message().to_owned();
+            state.refused = Some((Instant::now(), judge.generation, message));
+            if good.is_some() || matches!(refusal, Refusal::Bad(_)) {
+                return self.refuse(state, error, Some(known));
             }
-            (Ok(()), _) => Ok(value),
-        });
-        match (checked, &state.value) {
-            (Ok(value), _) => {
-                state.value = Some(Ok(Arc::new(value)));
-                self.changes.fetch_add(1, Ordering::AcqRel);
+            if !known {
+                self.say(error.message());
             }
-            (Err(e), Some(Ok(_))) => {
-                log::error!("{}; what it held before stays in force", e.message());
-            }
-            (Err(e), _) => state.value = Some(Err(e)),
         }
+        state.value = Some(Ok(Arc::new(value)));
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What is in force stays; if there is nothing, this is what is answered.
+    fn refuse(&self, state: &mut State<T>, error: Error, known: Option<bool>) {
+        if !matches!(state.value, Some(Ok(_))) {
+            state.value = Some(Err(error));
+        } else if known != Some(true) {
+            self.say(&format!("{}; what it held before stays in force", error.message()));
+        }
+    }
+
+    fn say(&self, message: &str) {
+        if self.speaks.load(Ordering::Relaxed) {
+            log::error!("{message}");
+        }
+    }
+
+    /// What tells that one of the files, or one that it is read with, has changed.
+    fn stamps(&self, files: &[(PathBuf, Metadata)]) -> Vec<(PathBuf, Stamp)> {
+        let mut all = stamps(files);
+        let signers = files.iter().map(|(path, _)| signer_of(path));
+        let others = signers.chain([self.beside.clone()]);
+        all.extend(others.filter_map(|path| Some((path.clone(), crate::file::stamp(&path).ok()?))));
+        all
     }
 
     /// The file, or those of the folder in the order of their names; hidden ones are passed over,
@@ -168,7 +260,9 @@ impl<T> Watched<T> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&path).map_err(|e| unreadable(&path, &e.to_string()))? {
             let entry = entry.map_err(|e| unreadable(&path, &e.to_string()))?;
-            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            let name = entry.file_name();
+            let name = name.as_encoded_bytes();
+            if name.starts_with(b".") || name.ends_with(SIGNER.as_bytes()) {
                 continue;
             }
             let (file, data) = metadata(entry.path())?;
@@ -199,13 +293,11 @@ impl<T> Watched<T> {
     fn read(&self, path: &Path) -> Result<Vec<T>> {
         let (_, text) = file::read(path, self.kind.max_len)
             .map_err(|e| self.error(path, self.kind.unreadable, &format!("can't be read: {e}")))?;
-        (self.parse)(&text).map_err(|e| self.error(path, e.code(), e.message()))
+        (self.parse)(path, &text).map_err(|e| self.error(path, e.code(), e.message()))
     }
 
-    fn check(&self, value: &[T]) -> Result<()> {
-        (self.check)(value).map_err(|e| {
-            self.error(&self.path, e.code(), &format!("is of no use: {}", e.message()))
-        })
+    fn useless(&self, error: &Error) -> Error {
+        self.error(&self.path, error.code(), &format!("is of no use: {}", error.message()))
     }
 
     fn error(&self, path: &Path, code: Code, why: &str) -> Error {

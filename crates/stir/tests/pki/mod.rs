@@ -14,10 +14,20 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use der::DateTime;
 use der::asn1::ObjectIdentifier;
+use stir::Clock;
 
 /// The time at which tests judge: 2027-01-15.
 pub const NOW: i64 = 1_800_000_000;
 pub const DAY: i64 = 86_400;
+
+/// A clock that stands still.
+pub struct At(pub i64);
+
+impl Clock for At {
+    fn now(&self) -> i64 {
+        self.0
+    }
+}
 
 // Tags.
 const BOOLEAN: u8 = 0x01;
@@ -229,6 +239,18 @@ pub fn crl_issuer(issuer: &str) -> Vec<u8> {
     extension("2.5.29.31", false, &seq(&[&point]))
 }
 
+/// cRLDistributionPoints with a URL, and a cRLIssuer where one is named.
+pub fn crl_place(url: &str, issuer: Option<&str>) -> Vec<u8> {
+    let issuer = issuer.map(|issuer| tlv(0xa2, &[&tlv(0xa4, &[&name(issuer)])]));
+    let point = seq(&[&place(url), &issuer.unwrap_or_default()]);
+    extension("2.5.29.31", false, &seq(&[&point]))
+}
+
+/// The place of a CRL: a URL (RFC 5280 §4.2.1.13, §5.2.5).
+pub fn place(url: &str) -> Vec<u8> {
+    tlv(0xa0, &[&tlv(0xa0, &[&tlv(0x86, &[url.as_bytes()])])])
+}
+
 /// TNAuthList with one service provider code (RFC 8226 §9).
 pub fn tn_auth_list(critical: bool, spc: &str) -> Vec<u8> {
     let code = tlv(0xa0, &[&tlv(IA5, &[spc.as_bytes()])]);
@@ -349,6 +371,8 @@ pub struct CrlSpec {
     pub indirect: bool,
     /// Instead of the algorithm of the key that signs.
     pub algorithm: Option<Vec<u8>>,
+    /// The rest of issuingDistributionPoint (RFC 5280 §5.2.5), up to indirectCRL.
+    pub point: Vec<u8>,
     /// Serial numbers, each with a certificateIssuer (RFC 5280 §5.3.3) if it has one.
     pub revoked: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
@@ -361,6 +385,7 @@ impl CrlSpec {
             next_update: NOW + DAY,
             indirect: false,
             algorithm: None,
+            point: Vec::new(),
             revoked: Vec::new(),
         }
     }
@@ -385,8 +410,9 @@ impl CrlSpec {
             .collect();
         let entries = if entries.is_empty() { entries } else { seq(&[&entries]) };
         let number = extension("2.5.29.20", false, &tlv(INTEGER, &[&[1]]));
-        let point = match self.indirect {
-            true => extension("2.5.29.28", true, &seq(&[&tlv(0x84, &[&[0xff]])])),
+        let indirect = if self.indirect { tlv(0x84, &[&[0xff]]) } else { Vec::new() };
+        let point = match self.indirect || !self.point.is_empty() {
+            true => extension("2.5.29.28", true, &seq(&[&self.point, &indirect])),
             false => Vec::new(),
         };
         let algorithm = self.algorithm.clone().unwrap_or_else(|| key.algorithm());

@@ -2,16 +2,14 @@
 //! for certificates and a clock. Tests change one thing of it and let it be judged.
 
 use super::expected::{Expected, Refused};
-use crate::pki::{self, CrlSpec, Key, NOW, Spec};
+use crate::pki::{self, At, CrlSpec, Key, NOW, Spec};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use stir::{
-    Clock, Code, Config, Error, Fetch, Fetched, Policy, PublicKey, Report, SipCall, Verifier,
-};
+use stir::{Code, Config, Error, Fetch, Fetched, Policy, PublicKey, Report, SipCall, Verifier};
 
 pub const ROOT: &str = "C=US,O=Test,CN=Root";
 pub const INTER: &str = "C=US,O=Test,CN=Intermediate";
@@ -61,17 +59,26 @@ pub enum Anchors {
     None,
     File,
     Folder,
-    /// A list with this header and payload, in which ROOT stands for the root's certificate.
-    List {
-        header: String,
-        payload: String,
-        forged: bool,
-        key: Key,
-        key_file: Option<Vec<u8>>,
-    },
+    List(Box<List>),
     Text(Vec<u8>),
     EmptyFolder,
     Missing,
+}
+
+/// A list that an administrator signs. In its payload PEM stands for the certificate, as PEM, and DER
+/// for its base64.
+pub struct List {
+    pub header: String,
+    pub payload: String,
+    /// Signed by a key that is in no file.
+    pub forged: bool,
+    pub key: Key,
+    /// Instead of the public key.
+    pub key_file: Option<Vec<u8>>,
+    /// What lies beside it.
+    pub beside: Option<Vec<u8>>,
+    /// What is made of the three parts of the JWS.
+    pub form: fn(&[&str; 3]) -> String,
 }
 
 type Fields = Box<dyn Fn(&mut Vec<String>)>;
@@ -96,6 +103,7 @@ pub struct World {
     /// Other answers of the server, by URL.
     pub answers: HashMap<String, stir::Result<Vec<u8>>>,
     pub anchors: Anchors,
+    pub intermediates: Anchors,
     pub crls: Vec<Crl>,
     /// Changes the DER of the CRLs.
     pub crl_text: fn(Vec<Vec<u8>>) -> Vec<u8>,
@@ -205,6 +213,7 @@ impl World {
             sends: pem,
             answers: HashMap::new(),
             anchors: Anchors::File,
+            intermediates: Anchors::None,
             crls: Vec::new(),
             crl_text: |ders| pki::pem("X509 CRL", &ders).into_bytes(),
         }
@@ -264,7 +273,7 @@ impl World {
         let identities = self.identities();
         let call = self.call(&identities);
         let (server, fetched) = self.server();
-        let verifier = Verifier::with(&config, Arc::new(At), Box::new(server));
+        let verifier = Verifier::with(&config, Arc::new(At(NOW)), Box::new(server));
         let before = verifier.missing(&call);
         let report = verifier.check_call(&call, PublicKey::Info);
         let missing = [before, verifier.missing(&call)];
@@ -277,7 +286,7 @@ impl World {
     pub fn again(&self, name: &str, changes: &[fn(&mut SipCall<'_>)]) -> Vec<Report> {
         let (folder, config) = self.set_up(name);
         let identities = self.identities();
-        let verifier = Verifier::with(&config, Arc::new(At), Box::new(self.server().0));
+        let verifier = Verifier::with(&config, Arc::new(At(NOW)), Box::new(self.server().0));
         let reports = changes.iter().map(|change| {
             let mut call = self.call(&identities);
             change(&mut call);
@@ -296,8 +305,15 @@ impl World {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let mut config = self.config.clone();
-        config.trust_anchors = self.write_anchors(&folder);
-        config.trust_anchors_key = folder.join("key.pem");
+        let between = self.inter.spec.issue(&self.inter.key, &self.root.key);
+        config.trust_anchors = write(&self.anchors, &self.anchors(), &folder.join("anchors"));
+        config.trust_anchors_key = folder.join("anchors-key.pem");
+        config.trust_intermediates =
+            write(&self.intermediates, &[between], &folder.join("intermediates"));
+        let key = folder.join("intermediates-key.pem");
+        if key.exists() {
+            config.trust_intermediates_key = key;
+        }
         if !self.crls.is_empty() {
             let ders = self.crls.iter().map(|crl| self.sign_crl(crl)).collect();
             config.crl = folder.join("crl.pem");
@@ -336,37 +352,6 @@ impl World {
         }
     }
 
-    fn write_anchors(&self, folder: &Path) -> PathBuf {
-        let (file, inside) = (folder.join("anchors.pem"), folder.join("anchors"));
-        let text = match &self.anchors {
-            Anchors::None => return PathBuf::new(),
-            Anchors::File => pem(self.anchors()),
-            Anchors::Missing => return file,
-            Anchors::EmptyFolder => {
-                fs::create_dir(&inside).unwrap();
-                return inside;
-            }
-            Anchors::Folder => {
-                fs::create_dir(&inside).unwrap();
-                for (number, der) in self.anchors().into_iter().enumerate() {
-                    fs::write(inside.join(format!("{number}.pem")), pem(vec![der])).unwrap();
-                }
-                return inside;
-            }
-            Anchors::List { header, payload, forged, key, key_file } => {
-                let public = || pki::pem("PUBLIC KEY", &[key.spki()]).into_bytes();
-                fs::write(folder.join("key.pem"), key_file.clone().unwrap_or_else(public)).unwrap();
-                let root = pki::certificates(&self.anchors()[..1]).replace('\n', "\\n");
-                let stranger = forged.then(Key::p256);
-                let key = stranger.as_ref().unwrap_or(key);
-                jws(header, &payload.replace("ROOT", &root), key, |octets| octets).into_bytes()
-            }
-            Anchors::Text(text) => text.clone(),
-        };
-        fs::write(&file, text).unwrap();
-        file
-    }
-
     fn server(&self) -> (Server, Arc<Mutex<Vec<String>>>) {
         let mut answers = HashMap::new();
         answers.insert(url(CALLER), Ok((self.sends)(self.chain_of(CALLER))));
@@ -375,6 +360,49 @@ impl World {
         let fetched = Arc::default();
         (Server { answers, fetched: Arc::clone(&fetched) }, fetched)
     }
+}
+
+/// Writes what is to be read: its path. A list holds the first of the certificates, and has its key
+/// beside it.
+fn write(what: &Anchors, certificates: &[Vec<u8>], path: &Path) -> PathBuf {
+    let text = match what {
+        Anchors::None => return PathBuf::new(),
+        Anchors::File => pem(certificates.to_vec()),
+        Anchors::Missing => return path.to_owned(),
+        Anchors::EmptyFolder => {
+            fs::create_dir(path).unwrap();
+            return path.to_owned();
+        }
+        Anchors::Folder => {
+            fs::create_dir(path).unwrap();
+            for (number, der) in certificates.iter().enumerate() {
+                fs::write(path.join(format!("{number}.pem")), pem(vec![der.clone()])).unwrap();
+            }
+            return path.to_owned();
+        }
+        Anchors::List(list) => {
+            let beside = |end: &str| PathBuf::from(format!("{}{end}", path.display()));
+            let public = || pki::pem("PUBLIC KEY", &[list.key.spki()]).into_bytes();
+            if list.key_file.as_deref() != Some(&[]) {
+                let text = list.key_file.clone().unwrap_or_else(public);
+                fs::write(beside("-key.pem"), text).unwrap();
+            }
+            if let Some(text) = &list.beside {
+                fs::write(beside(".signer"), text).unwrap();
+            }
+            let der = &certificates[0];
+            let text = pki::certificates(std::slice::from_ref(der)).replace('\n', "\\n");
+            let payload = list.payload.replace("PEM", &text).replace("DER", &STANDARD.encode(der));
+            let stranger = list.forged.then(Key::p256);
+            let key = stranger.as_ref().unwrap_or(&list.key);
+            let text = jws(&list.header, &payload, key, |octets| octets);
+            let parts: Vec<&str> = text.split('.').collect();
+            (list.form)(&[parts[0], parts[1], parts[2]]).into_bytes()
+        }
+        Anchors::Text(text) => text.clone(),
+    };
+    fs::write(path, text).unwrap();
+    path.to_owned()
 }
 
 impl Outcome {
@@ -395,14 +423,6 @@ impl Outcome {
             verstat: report.verstat().value(),
             step: step.name(),
         })
-    }
-}
-
-struct At;
-
-impl Clock for At {
-    fn now(&self) -> i64 {
-        NOW
     }
 }
 
