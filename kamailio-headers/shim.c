@@ -15,6 +15,7 @@
 #include "core/mod_fix.h"
 #include "core/pvar.h"
 #include "core/route.h"
+#include "core/timer_proc.h"
 #include "modules/tm/tm_load.h"
 #include <string.h>
 
@@ -156,6 +157,11 @@ void *ks_shared(size_t size)
 void ks_counter_add(counter_handle_t handle, int value)
 {
 	counter_add(handle, value);
+}
+
+int ks_every(int seconds, void (*look)(unsigned int ticks, void *param))
+{
+	return sr_wtimer_add(look, NULL, seconds);
 }
 
 void ks_follow_settings(void)

@@ -54,6 +54,9 @@ void *ks_shared(size_t size);
 /* Adds to a counter. */
 void ks_counter_add(counter_handle_t handle, int value);
 
+/* Has this called every so many seconds, in a process that keeps up nobody; 0, or negative. */
+int ks_every(int seconds, void (*look)(unsigned int ticks, void *param));
+
 /* Takes over what an operator has set (cfg.set); where no message is at hand. */
 void ks_follow_settings(void);
 

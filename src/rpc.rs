@@ -32,6 +32,7 @@ pub(crate) fn version(rpc: &Rpc) -> Done {
 pub(crate) fn stats(rpc: &Rpc) -> Done {
     let mut fields: Vec<_> =
         counted().into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+    fields.push(("lists_ending".into(), state::lists_ending()));
     if let Some(fetchers) = state::fetchers() {
         let stats = fetchers.remote().stats()?.named();
         fields.extend(stats.into_iter().map(|(name, count)| (format!("fetcher_{name}"), count)));

@@ -6,7 +6,6 @@ use crate::shared::{Forget, Seen, digest};
 use fetcher::{Address, Handover, Inbox, Shutdown, Waiting};
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use stir::{Config, Error, HttpFetcher, Policy, Reason, Report, Signer, SystemClock, Verifier};
@@ -102,8 +101,8 @@ impl Ready {
             (Source::Own(Box::new(HttpFetcher::new(&core))), None)
         } else {
             let fetchers = Arc::new(Fetchers::new(settings.addresses(), settings.timeout()));
-            // The folder is the fetchers' then.
-            core.cache_dir = PathBuf::new();
+            // The folder is the fetchers' then, but for what is known of lists.
+            core.lists_dir = std::mem::take(&mut core.cache_dir);
             (Source::Fetchers(Arc::clone(&fetchers)), Some(fetchers))
         };
         let verifier = Verifier::with(&core, Arc::new(SystemClock), Box::new(source));
@@ -259,6 +258,24 @@ pub(crate) fn close_listeners(inbox: bool) {
     if inbox {
         guarded(&INBOX).take();
     }
+}
+
+/// Whether this process logs what is wrong with trust anchors, intermediates and CRLs: one of all is
+/// enough.
+pub(crate) fn speak(speaks: bool) {
+    ready().verifier.speak(speaks);
+}
+
+/// Looks at the files of trust anchors, intermediates and CRLs, and logs what is wrong with them and
+/// which lists run out: for all processes.
+pub(crate) fn watch_files() {
+    speak(true);
+    ready().verifier.warn_of_lists();
+}
+
+/// How many signed lists run out within a day, ran out, or are no longer in force.
+pub(crate) fn lists_ending() -> u64 {
+    u64::try_from(ready().verifier.lists_ending()).unwrap_or(u64::MAX)
 }
 
 /// Signs with the process's keys.

@@ -45,6 +45,7 @@ impl Parts {
             ("/etc/kamailio/shaken-key.pem", "key.pem"),
             ("/etc/kamailio/cert.pem", "cert.pem"),
             ("/etc/kamailio/sti-roots.pem", "ca.pem"),
+            ("/etc/kamailio/sti-intermediates.pem", "intermediates.pem"),
             ("/etc/kamailio/http-roots.pem", "ca.pem"),
             ("/etc/kamailio/sti-pa.pem", "cert.pem"),
             ("/etc/kamailio/sti-crl.pem", "crl.pem"),

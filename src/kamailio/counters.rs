@@ -65,6 +65,9 @@ pub(super) fn register() -> c_int {
         }
     }
     HANDLES.get_or_init(|| handles);
+    if one("lists_ending", Some(lists_ending), null_mut()).is_none() {
+        return -1;
+    }
     // The fetchers have counters of their own, which are asked for when somebody looks.
     for (number, name) in state::fetcher_counters().into_iter().enumerate() {
         if one(&format!("fetcher_{name}"), Some(read), number as *mut c_void).is_none() {
@@ -103,6 +106,12 @@ fn one(name: &str, read: counter_cbk_f, param: *mut c_void) -> Option<counter_ha
         counter_register(&raw mut handle, GROUP.as_ptr(), name.as_ptr(), 0, read, param, null(), 0)
     };
     (registered >= 0).then_some(handle)
+}
+
+/// Signed lists that need a successor.
+unsafe extern "C" fn lists_ending(_: counter_handle_t, _: *mut c_void) -> counter_val_t {
+    let count = guard::catch(state::lists_ending).unwrap_or_default();
+    counter_val_t::try_from(count).unwrap_or(counter_val_t::MAX)
 }
 
 /// A fetcher's counter, by its number.

@@ -3,17 +3,26 @@
 
 use super::bindings::{
     PROC_INIT, PROC_MAIN, PROC_NOCHLDINIT, PROC_RPC, cfg_child_init, cfg_register_child,
-    fork_process, ks_follow_settings, register_procs,
+    fork_process, ks_every, ks_follow_settings, register_procs,
 };
 use super::guard;
 use crate::{functions, state};
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_int, c_uint, c_void};
+
+/// How often the files of trust anchors, intermediates and CRLs are looked at where no call does, in
+/// seconds; a look at files that did not change takes microseconds.
+const WATCH_EVERY: c_int = 2;
 
 /// The main process's rank.
 const MAIN: c_int = PROC_MAIN as c_int;
 
 /// Tells Kamailio, before it forks, how many processes there will be; 0, or negative.
 pub(super) fn announce() -> c_int {
+    // SAFETY: called from mod_init; the function stays.
+    if unsafe { ks_every(WATCH_EVERY, Some(watch_files)) } < 0 {
+        log::error!("Kamailio has no timer for it");
+        return -1;
+    }
     let (fetchers, workers) = state::processes();
     let count = c_int::try_from(fetchers + workers).unwrap_or_default();
     if count == 0 {
@@ -29,10 +38,20 @@ pub(super) fn announce() -> c_int {
     0
 }
 
+/// Kamailio calls this in its secondary timer, a process that has time.
+unsafe extern "C" fn watch_files(_ticks: c_uint, _param: *mut c_void) {
+    guard::catch(state::watch_files);
+}
+
 /// Kamailio calls this in each process, and in the main one before it forks the TCP workers.
 pub(super) unsafe extern "C" fn child_init(rank: c_int) -> c_int {
     let (fetchers, workers) = state::processes();
-    if rank == PROC_INIT || fetchers == 0 {
+    if rank == PROC_INIT {
+        return 0;
+    }
+    // A hundred workers see the same files: the timer speaks for all.
+    guard::catch(|| state::speak(false));
+    if fetchers == 0 {
         return 0;
     }
     if rank == MAIN {

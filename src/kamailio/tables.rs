@@ -207,7 +207,7 @@ const fn parameter(name: &'static CStr, kind: u32, set: Parameter) -> param_expo
 const PARAMETERS_END: param_export_t =
     param_export_t { name: null_mut(), type_: 0, param_pointer: null_mut() };
 
-static PARAMETERS: Shared<[param_export_t; 45]> = Shared([
+static PARAMETERS: Shared<[param_export_t; 49]> = Shared([
     parameter(c"expire", PARAM_INT, params::expire),
     parameter(c"clock_skew", PARAM_INT, params::clock_skew),
     parameter(c"timeout", PARAM_INT, params::timeout),
@@ -230,7 +230,11 @@ static PARAMETERS: Shared<[param_export_t; 45]> = Shared([
     parameter(c"policy", PARAM_STR, params::policy),
     parameter(c"trust_anchors", PARAM_STR, params::trust_anchors),
     parameter(c"trust_anchors_key", PARAM_STR, params::trust_anchors_key),
+    parameter(c"trust_anchors_stale", PARAM_INT, params::trust_anchors_stale),
+    parameter(c"trust_intermediates", PARAM_STR, params::trust_intermediates),
+    parameter(c"trust_intermediates_key", PARAM_STR, params::trust_intermediates_key),
     parameter(c"crl", PARAM_STR, params::crl),
+    parameter(c"crl_required", PARAM_INT, params::crl_required),
     parameter(c"x5u_permit", PARAM_STR, params::x5u_permit),
     parameter(c"x5u_deny", PARAM_STR, params::x5u_deny),
     parameter(c"cert_profile", PARAM_STR, params::cert_profile),
