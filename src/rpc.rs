@@ -188,7 +188,7 @@ fn fetchers() -> Result<&'static Fetchers, Error> {
 }
 
 fn unchanged(error: Error) -> Error {
-    Error::new(error.code(), format!("{}; nothing was changed", error.message()))
+    Error::new(error.code(), format!("nothing was changed: {}", error.message()))
 }
 
 fn text(text: &str) -> Field {

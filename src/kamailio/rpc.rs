@@ -10,6 +10,8 @@ use stir::Error;
 
 /// What a caller hears of an error: as of a request that can't be carried out.
 const FAULT: c_int = 500;
+/// Longest text of one, in bytes: the module ctl sends none of more than 255.
+const MAX_FAULT: usize = 225;
 
 /// A command that is being carried out.
 pub(crate) struct Rpc {
@@ -74,7 +76,14 @@ impl Rpc {
     }
 
     fn fault(&self, error: &Error) {
-        let why = CString::new(error.message().replace('\0', "")).unwrap_or_default();
+        let mut text = error.message().replace('\0', "");
+        if text.len() > MAX_FAULT {
+            log::warn!("{text}");
+            let end = (0..=MAX_FAULT).rev().find(|end| text.is_char_boundary(*end));
+            text.truncate(end.unwrap_or_default());
+            text.push_str("… (see the log)");
+        }
+        let why = CString::new(text).unwrap_or_default();
         // SAFETY: as above; the text goes in as the argument of "%s", not as the format.
         unsafe {
             if let Some(fault) = (*self.rpc).fault {

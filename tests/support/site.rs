@@ -69,6 +69,11 @@ pub struct Carrier {
 
 impl Carrier {
     pub fn new(site: &Site, cfg: &str, reject: bool) -> Self {
+        Self::with(site, cfg, reject, &[])
+    }
+
+    /// The same with more definitions of the cfg.
+    pub fn with(site: &Site, cfg: &str, reject: bool, values: &[(&str, String)]) -> Self {
         let called = Kamailio::start(&Cfg::new(Module::Without).route(
             r#"
             append_to_reply("Contact: <sip:called@$Ri:$Rp>\r\n");
@@ -98,6 +103,10 @@ impl Carrier {
                 ("MODULES_FOLDER", &format!("{}/", modules_folder())),
             ],
         );
+        let between = ("INTERMEDIATES", site.lab.path("intermediates.pem"));
+        let between = cfg.contains("!INTERMEDIATES!").then_some(&between);
+        let more = between.into_iter().chain(values);
+        let cfg = more.fold(cfg, |cfg, (name, value)| define(&cfg, &[(name, value.as_str())]));
         Self { kamailio: Kamailio::start_text(folder, port, &cfg, &[]), _called: called }
     }
 

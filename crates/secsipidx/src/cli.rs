@@ -200,12 +200,16 @@ pub struct Trust {
     /// Seconds that a token may be old
     #[arg(long, value_name = "SECONDS", default_value_t = Config::default().expire())]
     pub expire: u32,
-    /// Trust anchors, PEM: checks the certificate's chain and time
+    /// Trust anchors, PEM or a policy administrator's signed list: checks the certificate's chain
+    /// and time
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Intermediate certificates, PEM
+    /// Intermediate certificates, PEM or a signed list
     #[arg(long, value_name = "FILE", requires = "ca")]
     pub intermediates: Option<PathBuf>,
+    /// Who signs those lists: certificates and public keys, PEM
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    pub list_key: Option<PathBuf>,
     /// Revocation lists, PEM or DER
     #[arg(long, value_name = "FILE", requires = "ca")]
     pub crl: Option<PathBuf>,
@@ -247,6 +251,7 @@ impl Trust {
             cert_verify: CertVerify::new(bits)?,
             ca_file: path(&self.ca),
             inter_file: path(&self.intermediates),
+            trust_anchors_key: path(&self.list_key),
             crl_file: path(&self.crl),
             http_ca_file: path(&self.http_ca),
             http_proxy: self.http_proxy.clone(),

@@ -4,7 +4,7 @@
 use stir::{Error, Result};
 
 /// The module's names, and its user.
-const MODULE: [&str; 14] = [
+const MODULE: [&str; 17] = [
     "CertCAFile",
     "CertCAInter",
     "CertCRLFile",
@@ -18,6 +18,9 @@ const MODULE: [&str; 14] = [
     "international_prefix",
     "national_prefix",
     "tn_max_digits",
+    "trust_anchors_key",
+    "trust_anchors_stale",
+    "trust_intermediates",
     "the user that Kamailio runs as",
 ];
 const USER: &str = "the user that this runs as";
@@ -40,6 +43,9 @@ pub const CONFIGURATION: Names = Names([
     "numbers.international_prefix",
     "numbers.national_prefix",
     "numbers.tn_max_digits",
+    "check.list_key",
+    "7 days",
+    "check.intermediates",
     USER,
 ]);
 
@@ -58,6 +64,9 @@ pub const FLAGS: Names = Names([
     "--international-prefix",
     "--national-prefix",
     "tn_max_digits",
+    "--list-key",
+    "7 days",
+    "--intermediates",
     USER,
 ]);
 
@@ -76,6 +85,9 @@ pub const STOCK: Names = Names([
     "international_prefix",
     "national_prefix",
     "tn_max_digits",
+    "-list-key",
+    "7 days",
+    "-ca-inter",
     USER,
 ]);
 

@@ -130,6 +130,27 @@ fn the_trust_list_has_the_root_in_it() {
     };
     trust("lab/trust-list.jws", "lab/crl-signer.pem").expect("trusted");
     trust("lab/trust-list.jws", "lab/root.pem").expect_err("another's key");
+    // As an administrator's server sends it, to the tool.
+    let list = folder.read("lab/trust-list.jws");
+    folder.write("list.json", format!("{{\"status\":\"success\",\"caList\":\"{}\"}}", list.trim()));
+    folder.write("id", sign(&folder, "1234"));
+    for (list, key, good, says) in [
+        ("lab/trust-list.jws", " --list-key lab/crl-signer.pem", true, ""),
+        ("list.json", " --list-key lab/crl-signer.pem", true, ""),
+        ("list.json", " --list-key lab/intermediate.pem", false, "did not sign"),
+        ("list.json", "", false, "(--list-key)"),
+    ] {
+        let output = folder.ours(&format!("check --key lab/spc-1234.pem --ca {list}{key} id"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(says), "{list}{key}: {stderr}");
+        assert_eq!(output.status.success(), good, "{list}{key}: {output:?}");
+    }
+    let stock =
+        "-check -fpubkey lab/spc-1234.pem -fidentity id -expire 300 -cert-verify 5 -ca-file";
+    for (key, good) in [(" -list-key lab/crl-signer.pem", true), ("", false)] {
+        let output = folder.ours(&format!("{stock} list.json{key}"));
+        assert_eq!(output.status.success(), good, "{key}: {output:?}");
+    }
     folder.out("ca other --days 10");
     folder.out("ca lab --update --days 20");
     trust("other/trust-list.jws", "other/crl-signer.pem").expect_err("another's root");

@@ -278,6 +278,10 @@ impl Trust {
     /// # Errors
     /// As [`Trust::verify`]; [`Code::CertBudget`] if other chains of the message have left too little.
     pub(crate) fn judge(&self, chain: &Chain, now: i64, budget: &Budget) -> Result<Judged> {
+        // In a service nobody else does it; among processes, the one that speaks for them.
+        if self.speaks.load(Ordering::Relaxed) {
+            self.warn_of_lists();
+        }
         let leaf = chain.leaf();
         if self.bits.has(CertVerify::TIME | CertVerify::TIME_ONLY) {
             check_time(leaf, now)?;

@@ -158,10 +158,12 @@ pub struct Check {
     pub cache_expire: Option<u32>,
     /// Bits of CertVerify; without them, what the files here ask for.
     pub cert_verify: Option<u32>,
-    /// Trust anchors, PEM.
+    /// Trust anchors, PEM or a signed list.
     pub ca: PathBuf,
-    /// Intermediate certificates, PEM.
+    /// Intermediate certificates, PEM or a signed list.
     pub intermediates: PathBuf,
+    /// Who signs those lists: certificates and public keys, PEM.
+    pub list_key: PathBuf,
     /// Revocation lists, PEM or DER.
     pub crl: PathBuf,
     /// Roots for HTTPS downloads, PEM.
@@ -331,6 +333,7 @@ impl Settings {
             cert_verify: CONFIGURATION.of(CertVerify::new(bits))?,
             ca_file: check.ca.clone(),
             inter_file: check.intermediates.clone(),
+            trust_anchors_key: check.list_key.clone(),
             crl_file: check.crl.clone(),
             http_ca_file: check.http_ca.clone(),
             http_proxy: check.http_proxy.clone(),

@@ -31,6 +31,7 @@ checking:
   -cache-expire SECONDS     how long they are kept (3600)
   -cert-verify BITS         1 time, 2 system CAs, 4 -ca-file, 8 -ca-inter, 16 -crl-file, 32 time only (0)
   -ca-file, -ca-inter, -crl-file FILE
+  -list-key FILE            who signs -ca-file and -ca-inter, where they are signed lists
 service:
   -http-srv, -H ADDRESS     serve HTTP on host:port
   -https-srv ADDRESS        serve HTTPS on host:port
@@ -76,6 +77,7 @@ pub struct Flags {
     pub ca_file: String,
     pub ca_inter: String,
     pub crl_file: String,
+    pub list_key: String,
     pub http_srv: String,
     pub https_srv: String,
     pub https_pubkey: String,
@@ -119,6 +121,7 @@ impl Default for Flags {
             ca_file: none(),
             ca_inter: none(),
             crl_file: none(),
+            list_key: none(),
             http_srv: none(),
             https_srv: none(),
             https_pubkey: none(),
@@ -242,6 +245,7 @@ impl Flags {
             "ca-file" => Text(&mut self.ca_file),
             "ca-inter" => Text(&mut self.ca_inter),
             "crl-file" => Text(&mut self.crl_file),
+            "list-key" => Text(&mut self.list_key),
             "http-srv" | "H" => Text(&mut self.http_srv),
             "https-srv" => Text(&mut self.https_srv),
             "https-pubkey" => Text(&mut self.https_pubkey),

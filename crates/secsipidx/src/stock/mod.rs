@@ -131,6 +131,7 @@ pub fn config(flags: &Flags) -> Result<Config> {
         ca_file: flags.ca_file.clone().into(),
         inter_file: flags.ca_inter.clone().into(),
         crl_file: flags.crl_file.clone().into(),
+        trust_anchors_key: flags.list_key.clone().into(),
         ..Config::default()
     };
     STOCK.of(config.validate())?;
@@ -288,6 +289,7 @@ fn serve(flags: &Flags) -> Result<()> {
             ca: config.ca_file,
             intermediates: config.inter_file,
             crl: config.crl_file,
+            list_key: config.trust_anchors_key,
             x5u_permit: variable(X5U_PERMIT),
             ..service::Check::default()
         },

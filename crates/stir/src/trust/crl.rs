@@ -279,7 +279,7 @@ impl Crl {
         if self.signer.get().is_some_and(|signer| search.find(signer).is_ok()) {
             return Ok(());
         }
-        let mut why = "has an issuer that is neither a trust anchor nor among the intermediates: add its certificate to the intermediates (trust_intermediates, CertCAInter)".to_owned();
+        let mut why = "has an issuer that is neither a trust anchor nor among the intermediates: add its certificate to the intermediates (trust_intermediates)".to_owned();
         let signed = Signed {
             message: self.part(&self.signed),
             algorithm: self.part(&self.algorithm),

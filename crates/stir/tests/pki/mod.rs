@@ -109,6 +109,7 @@ fn name_as(tag: u8, text: &str) -> Vec<u8> {
             let kind = match kind {
                 "CN" => "2.5.4.3",
                 "O" => "2.5.4.10",
+                "OU" => "2.5.4.11",
                 "C" => "2.5.4.6",
                 other => panic!("{other}"),
             };
