@@ -97,7 +97,8 @@ fn a_french_call_verifies_with_the_administrator_s_documents() {
 fn lists_are_read_as_they_are_served() {
     let sti = Sti::new();
     sti.documents();
-    let anchors = |key: &Key| list(key, "trustList", 1, sti.now + DAY, &[sti.root.der.clone()]);
+    let anchors =
+        |key: &Key| list(key, "trustList", 1, sti.now + DAY, std::slice::from_ref(&sti.root.der));
     let second = Key::p256();
     let own = |key: &Key, ends: i64| {
         let spec = Spec::ca("CN=PA 2", "CN=PA 2");
@@ -140,7 +141,8 @@ fn a_list_that_runs_out_stays_in_force_for_a_while() {
     let sti = Sti::new();
     sti.documents();
     let write = |sequence, ends| {
-        let parts = list(&sti.pa.key, "trustList", sequence, ends, &[sti.root.der.clone()]);
+        let parts =
+            list(&sti.pa.key, "trustList", sequence, ends, std::slice::from_ref(&sti.root.der));
         sti.write("ca.json", flattened(&parts));
     };
     let start = sti::now();
@@ -180,7 +182,8 @@ fn an_older_list_never_comes_back() {
     sti.documents();
     let write = |sequence| {
         let ends = sti.now + 30 * DAY;
-        let parts = list(&sti.pa.key, "trustList", sequence, ends, &[sti.root.der.clone()]);
+        let parts =
+            list(&sti.pa.key, "trustList", sequence, ends, std::slice::from_ref(&sti.root.der));
         sti.write("ca.json", flattened(&parts));
     };
     write(7);

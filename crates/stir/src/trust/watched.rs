@@ -57,10 +57,12 @@ impl Refusal {
     }
 }
 
+type Rule<'a, T> = dyn Fn(&[T], Option<&[T]>) -> Result<(), Refusal> + 'a;
+
 /// How what was read is judged before it comes into force.
 pub(super) struct Judge<'a, T> {
     /// Judges what was read beside what is in force.
-    pub(super) judge: &'a dyn Fn(&[T], Option<&[T]>) -> Result<(), Refusal>,
+    pub(super) judge: &'a Rule<'a, T>,
     /// Grows when what it judges by has changed.
     pub(super) generation: u64,
 }
