@@ -14,8 +14,8 @@ mod service {
     pub mod rows_div;
     pub mod rows_good;
     pub mod rows_identity;
-    pub mod rows_reason;
     pub mod rows_lists;
+    pub mod rows_reason;
     pub mod rows_replay;
     pub mod rows_revocation;
     pub mod rows_trust;
