@@ -34,6 +34,10 @@ help:
 	@echo 'make install           put it into Kamailio'\''s module folder (DESTDIR)'
 	@echo 'make install-lib       the C library with headers and secsipid-1.pc (DESTDIR, PREFIX, LIBDIR)'
 	@echo 'make install-tools     put secsipidx, its man pages and completions there (DESTDIR, PREFIX)'
+	@echo 'make deb               Debian packages for this Debian and its Kamailio, in $(TARGET)/deb'
+	@echo 'make deb-12 deb-13     the same for Debian 12 or 13, built in a folder with it'
+	@echo 'make test-deb-12, -13  those packages tried in a clean Debian'
+	@echo 'make dist              a source tarball with all crates, in $(TARGET)/dist'
 	@echo 'make bench             side by side with the stock module and service; memory by certificates'
 	@echo 'make fuzz              the fuzz targets, FUZZ_SECONDS each'
 	@echo 'make lint              rustfmt, clippy, licences'
@@ -55,8 +59,11 @@ deps-build:
 	@tests/deps.sh 'make build' $(BUILD_PACKAGES)
 
 .PHONY: build
-build: deps-build
-	$(CARGO) build --release --workspace
+build: deps-build compile
+
+.PHONY: compile
+compile:
+	$(CARGO) build --release --workspace --locked
 	@cp -f $(TARGET)/release/libkamailio_secsipid.so $(MODULE)
 	@cp -f $(LIBRARY)/include/*.h $(TARGET)/release/
 	@$(PC) >$(TARGET)/release/secsipid-1.pc
@@ -93,6 +100,30 @@ install-tools:
 	install -D -m 644 crates/secsipidx/dist/secsipidx.toml $(DESTDIR)$(PREFIX)/share/doc/secsipidx/secsipidx.toml
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/bin/|$(PREFIX)/bin/|' crates/secsipidx/dist/secsipidx.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/secsipidx.service
+
+# What packages are made of: the files that git has, in a tree of their own, since dpkg writes beside it.
+DEB := $(abspath $(TARGET))/deb
+DEB_PACKAGES := debhelper dpkg-dev lintian
+
+.PHONY: deb
+deb:
+	@tests/deps.sh 'make deb' $(BUILD_PACKAGES) $(DEB_PACKAGES)
+	packaging/deb.sh $(DEB)
+
+# The same for another Debian, in a folder with it, and the packages tried in a clean one (as root).
+.PHONY: deb-12 deb-13
+deb-12 deb-13: deb-%:
+	@tests/deps.sh 'make $@' mmdebstrap
+	packaging/deb-in.sh $*
+
+.PHONY: test-deb-12 test-deb-13
+test-deb-12 test-deb-13: test-deb-%: deb-% deps
+	packaging/test.sh $* target/deb-$*
+
+# A tarball that builds without a network and without git.
+.PHONY: dist
+dist:
+	packaging/dist.sh $(TARGET)/dist
 
 .PHONY: demo
 demo:
