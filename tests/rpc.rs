@@ -84,12 +84,14 @@ fn operators_see_what_there_is() {
     let shown = wait_for("both in the list", Duration::from_secs(10), || {
         Some(world.ask(&["secsipid.cache_list"])).filter(|shown| shown.contains("/2.pem"))
     });
-    assert_eq!((value(&shown, "url"), value(&shown, "spc")), (first.as_str(), "1234"), "{shown}");
+    // What an operator named takes a protected place at once, as the latest.
+    assert_eq!((value(&shown, "url"), value(&shown, "spc")), (second.as_str(), "1234"), "{shown}");
     let not_after: i64 = value(&shown, "not_after").parse().unwrap();
     assert!(not_after > now() && value(&shown, "until").parse::<i64>().unwrap() > now(), "{shown}");
     assert_eq!(value(&shown, "tier"), "http");
     let one = world.ask(&["secsipid.cache_list", "1"]);
-    assert!(one.contains("/1.pem") && !one.contains("/2.pem"), "{one}");
+    assert!(one.contains("/2.pem") && !one.contains("/1.pem"), "{one}");
+    assert_eq!(value(&world.ask(&["secsipid.stats"]), "fetcher_protected"), "2");
 
     let shown = world.ask(&["secsipid.stats"]);
     let verified: u64 = value(&shown, "verified").parse().unwrap();
