@@ -13,6 +13,10 @@
 #include "core/mem/mem.h"
 #include "core/mem/shm_mem.h"
 #include "core/mod_fix.h"
+#include "core/parser/parse_from.h"
+#include "core/parser/parse_ppi_pai.h"
+#include "core/parser/parse_to.h"
+#include "core/parser/parse_uri.h"
 #include "core/pvar.h"
 #include "core/route.h"
 #include "core/timer_proc.h"
@@ -29,6 +33,77 @@ int ks_parse_headers(struct sip_msg *msg)
 int ks_get_svalue(struct sip_msg *msg, char *param, str *value)
 {
 	return fixup_get_svalue(msg, (gparam_t *)param, value);
+}
+
+static int fill(struct ks_party *party, struct sip_uri *parsed)
+{
+	party->user = parsed->user;
+	party->host = parsed->host;
+	party->user_param = parsed->user_param_val;
+	/* With phone2tel a sip URI with user=phone counts as a tel URI: its own scheme is what it says. */
+	party->scheme = (parsed->flags & URI_SIP_USER_PHONE) ? SIP_URI_T : parsed->type;
+	if(party->scheme == SIP_URI_T && (party->uri.s[3] | 0x20) == 's')
+		party->scheme = SIPS_URI_T;
+	return 1;
+}
+
+static int fill_body(struct ks_party *party, to_body_t *body)
+{
+	struct sip_uri parsed;
+
+	party->uri = body->uri;
+	party->whole = body->body;
+	if(body->error == PARSE_ERROR || body->uri.s == NULL || body->uri.len <= 0
+			|| body->body.s == NULL || body->body.len <= 0)
+		return -1;
+	if(parse_uri(body->uri.s, body->uri.len, &parsed) < 0)
+		return -1;
+	return fill(party, &parsed);
+}
+
+int ks_from(struct sip_msg *msg, struct ks_party *party)
+{
+	memset(party, 0, sizeof(*party));
+	if(msg->from == NULL)
+		return 0;
+	if(parse_from_header(msg) < 0 || get_from(msg) == NULL)
+		return -1;
+	return fill_body(party, get_from(msg));
+}
+
+int ks_to(struct sip_msg *msg, struct ks_party *party)
+{
+	memset(party, 0, sizeof(*party));
+	if(msg->to == NULL)
+		return 0;
+	if(parse_to_header(msg) < 0 || get_to(msg) == NULL)
+		return -1;
+	return fill_body(party, get_to(msg));
+}
+
+int ks_request_uri(struct sip_msg *msg, struct ks_party *party)
+{
+	memset(party, 0, sizeof(*party));
+	if(msg->first_line.type != SIP_REQUEST)
+		return 0;
+	party->uri = msg->new_uri.s != NULL ? msg->new_uri : msg->first_line.u.request.uri;
+	if(party->uri.len <= 0 || parse_sip_msg_uri(msg) < 0)
+		return -1;
+	return fill(party, &msg->parsed_uri);
+}
+
+int ks_asserted(struct sip_msg *msg, struct hdr_field *field, int number, struct ks_party *party)
+{
+	p_id_body_t *values;
+
+	memset(party, 0, sizeof(*party));
+	/* Where one field is wrong this fails, but only the first time: those behind it are not parsed. */
+	if(parse_pai_header(msg) < 0 || field->parsed == NULL)
+		return -1;
+	values = (p_id_body_t *)field->parsed;
+	if(number >= values->num_ids)
+		return 0;
+	return fill_body(party, &values->id[number]);
 }
 
 int ks_change_body(struct sip_msg *msg, struct hdr_field *field, str *body)

@@ -14,6 +14,29 @@ int ks_parse_headers(struct sip_msg *msg);
 /* The value of a fixed-up string argument; 0, or negative. */
 int ks_get_svalue(struct sip_msg *msg, char *param, str *value);
 
+/* A party of a message as Kamailio's parsers read it: what $fu and $fU, $tu and $tU, $ai, $ru and $rU
+ * show. The parts point into the message. */
+struct ks_party {
+	str uri;
+	str user;
+	str host;
+	/* The value of the URI's parameter user. */
+	str user_param;
+	/* One of KS_URI_*, or another number for what is none of them. */
+	int scheme;
+	/* Name and URI together, without the header's parameters; empty for a Request-URI. */
+	str whole;
+};
+
+/* These fill one in. 1: done; 0: the message does not have it; negative: Kamailio's parser refuses it,
+ * and only whole and uri may be there. ks_from and ks_to read the first field of that name. */
+int ks_from(struct sip_msg *msg, struct ks_party *party);
+int ks_to(struct sip_msg *msg, struct ks_party *party);
+int ks_request_uri(struct sip_msg *msg, struct ks_party *party);
+
+/* The value with this number of a P-Asserted-Identity field of the message. */
+int ks_asserted(struct sip_msg *msg, struct hdr_field *field, int number, struct ks_party *party);
+
 /* Replaces the body of a header field; 0, or negative. */
 int ks_change_body(struct sip_msg *msg, struct hdr_field *field, str *body);
 

@@ -5,9 +5,7 @@ use crate::results::{self, Outcome};
 use crate::state;
 use fetcher::{Resumed, Suspended};
 use std::time::Instant;
-use stir::{
-    Call, CheckOptions, Code, DivCall, Error, PrivateKey, PublicKey, Report, SipCall, verstat,
-};
+use stir::{Call, CheckOptions, Code, DivCall, Error, PrivateKey, PublicKey, Report, SipCall};
 
 pub(crate) fn check_identity(message: &Message, key_path: &str) -> Outcome {
     match message.call() {
@@ -128,11 +126,23 @@ pub(crate) fn add_div(
 }
 
 pub(crate) fn sign(_: &Message, headers: &str, payload: &str, key_path: &str) -> Outcome {
-    signed(by_file(key_path, |key| state::signer().sign_json(headers, payload, key)))
+    signed(by_file(key_path, |key| sign_json(headers, payload, key)))
 }
 
 pub(crate) fn sign_prvkey(_: &Message, headers: &str, payload: &str, key: &str) -> Outcome {
-    signed(state::signer().sign_json(headers, payload, PrivateKey::Pem(key)))
+    signed(sign_json(headers, payload, PrivateKey::Pem(key)))
+}
+
+fn sign_json(headers: &str, payload: &str, key: PrivateKey<'_>) -> Result<String, Error> {
+    for (name, text, code) in
+        [("header", headers, Code::HeaderParse), ("payload", payload, Code::PayloadParse)]
+    {
+        if text.contains(NULL) {
+            let why = format!("the {name} has {NULL} in it: a variable of it has no value");
+            return Err(Error::new(code, why));
+        }
+    }
+    state::signer().sign_json(headers, payload, key)
 }
 
 /// The body beside the outcome: where it goes differs between script and KEMI.
@@ -144,18 +154,14 @@ pub(crate) fn get_url(url: &str) -> (Outcome, Option<Vec<u8>>) {
 }
 
 /// Writes the verstat of the last check into the message: into P-Asserted-Identity, or From where
-/// there is none. One that came from outside goes from both.
+/// there is none. One that came from outside goes from both, whether there was a check or not.
 pub(crate) fn set_verstat(message: &Message) -> Outcome {
     let verifier = state::verifier();
     let marked = results::with_report(message.id(), |report| {
-        let report = report.ok_or_else(|| {
+        message.change_callers(|uri| verifier.verstat(report?, uri))?;
+        report.map(drop).ok_or_else(|| {
             let why = "nothing of this message was checked: call secsipid_check_identity first";
             Error::new(Code::Generic, why)
-        })?;
-        message.change_callers(|asserted, is_asserted, field| {
-            verstat::mark(field, |uri| {
-                (is_asserted == asserted).then(|| verifier.verstat(report, uri))
-            })
         })
     });
     match marked {

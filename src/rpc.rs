@@ -4,7 +4,7 @@ use crate::fetchers::Fetchers;
 use crate::kamailio::{Field, Rpc, VERSION, counted, shared};
 use crate::state;
 use std::path::Path;
-use stir::{CheckOptions, Code, Error, Policy, PublicKey, Report, SipCall};
+use stir::{Address, CheckOptions, Code, Error, Policy, PublicKey, Report, SipCall};
 
 /// Certificates that are listed if nobody says how many: what a terminal shows, and what fits into
 /// an answer of the module ctl as it is by default.
@@ -163,14 +163,13 @@ fn judge(identity: &str) -> Report {
     let Some(claims) = &bare.claims else { return bare };
     let (from, to) = (uri(&claims.orig), claims.dest.first().map(|dest| uri(dest)));
     let to = to.unwrap_or_default();
-    let header = format!("<{to}>");
     verifier.check_call(
         &SipCall {
             identities: vec![identity],
             asserted: Vec::new(),
-            from: &format!("<{from}>"),
-            to: &header,
-            request_uri: &to,
+            from: Address::of_uri(&from),
+            to: Address::of_uri(&to),
+            request_uri: Address::of_uri(&to),
             ..SipCall::default()
         },
         PublicKey::Info,

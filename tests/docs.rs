@@ -162,10 +162,13 @@ fn fragment(place: &str, block: &str) {
             sl_send_reply("200", "OK");
         }
         route[BLOCK] {"#;
-    let block = block.replace(load, "").replace("request_route {", head);
+    // tm stands ahead of ours.
+    let tm = "loadmodule \"tm.so\"\n";
+    assert!(block.contains(tm), "{place} does not load tm");
+    let block = block.replace(load, "").replace(tm, "").replace("request_route {", head);
     // The URL is signed and not fetched; policy shaken signs no other.
     let block = block.replace("\"http://", "\"https://");
-    let start = |block: &str| Kamailio::start(&Cfg::new(Module::Ours).routes(block));
+    let start = |block: &str| Kamailio::start(&Cfg::new(Module::Ours).tm().routes(block));
     let own = "192.0.2.10";
     assert!(block.contains(own), "{place}: whose calls does it sign?");
     let kamailio = start(&block.replace(own, "127.0.0.1"));

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use stir::{PublicKey, Report, SipCall};
+use stir::{Address, PublicKey, Report, SipCall};
 use stir_fuzz::{COMPAT, RANGE_URL, SHAKEN, SIGNERS, URL};
 
 fuzz_target!(|text: &str| {
@@ -33,10 +33,10 @@ fuzz_target!(|text: &str| {
         .collect();
     let call = SipCall {
         identities: identities.iter().map(String::as_str).collect(),
-        asserted: vec![asserted],
-        from,
-        to,
-        request_uri,
+        asserted: Address::of_list(asserted),
+        from: Address::of_header(from),
+        to: Address::of_header(to),
+        request_uri: Address::of_uri(request_uri),
         ..SipCall::default()
     };
     one_line(&COMPAT.check_call(&call, PublicKey::Info));

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use stir::identity::{Identity, MAX_LEN};
-use stir::{PublicKey, SipCall};
+use stir::{Address, PublicKey, SipCall};
 use stir_fuzz::{COMPAT, SHAKEN};
 
 fuzz_target!(|text: &str| {
@@ -12,10 +12,10 @@ fuzz_target!(|text: &str| {
     let call = match fields.as_slice() {
         [from, to, request_uri, asserted, identities @ ..] if !identities.is_empty() => SipCall {
             identities: identities.to_vec(),
-            asserted: vec![asserted],
-            from,
-            to,
-            request_uri,
+            asserted: Address::of_list(asserted),
+            from: Address::of_header(from),
+            to: Address::of_header(to),
+            request_uri: Address::of_uri(request_uri),
             ..SipCall::default()
         },
         identities => SipCall { identities: identities.to_vec(), ..SipCall::default() },

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use stir::Numbering;
+use stir::{Numbering, Party, Uri};
 use stir::tn::{self, MAX_DIGITS};
 
 fuzz_target!(|text: &str| {
@@ -30,9 +30,13 @@ fn with(numbering: &Numbering, number: &str, token: &str) {
     assert!(is_canonical(&canonical, numbering.max_digits));
     // A canonical number is global, and stays what it is once that is said.
     assert_eq!(numbering.canonical(&format!("+{canonical}")).as_deref(), Ok(canonical.as_str()));
-    assert!(numbering.same(&canonical, &canonical));
-    if numbering.same(token, &canonical) && token != canonical {
-        assert_eq!(numbering.canonical(token).as_deref(), Ok(canonical.as_str()));
+    // A token's number is compared digit for digit, but for ten digits of country code 1.
+    let text = format!("tel:{number}");
+    let Some(uri) = Uri::parse(&text) else { return };
+    let Ok(party) = Party::of(numbering, &uri) else { return };
+    assert!(party.is(party.text()));
+    if party.is(token) && token != party.text() {
+        assert_eq!((party.text(), token.len()), (format!("1{token}").as_str(), 10));
     }
 }
 

@@ -5,16 +5,14 @@ use super::bindings::{
     sr_hdr_add_zs,
 };
 use super::guard::octets;
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::time::SystemTime;
-use stir::{Code, Error, SipCall};
+use stir::{Code, Error};
 
 /// A message, for the length of one call.
 pub(crate) struct Message {
     msg: *mut sip_msg,
-    /// Values of header fields that are no UTF-8, as [`latin1`] reads them, in their order.
-    latin1: OnceCell<Vec<String>>,
 }
 
 /// What Kamailio prints for a variable without a value.
@@ -38,7 +36,7 @@ impl Message {
     /// `msg` must be NULL or the message that Kamailio called with, and the value must not outlive
     /// that call.
     pub(super) unsafe fn new(msg: *mut sip_msg) -> Self {
-        Self { msg, latin1: OnceCell::new() }
+        Self { msg }
     }
 
     /// Which message it is; `None` where there is none.
@@ -57,87 +55,39 @@ impl Message {
         Ok(self.fields()?.filter(|field| field.is(&["Identity", "y"])).map(|f| f.text()).collect())
     }
 
-    /// What says who calls whom.
-    pub(crate) fn call(&self) -> Result<SipCall<'_>, Error> {
-        // SAFETY: a request's first line is parsed before any script runs.
-        let request_uri = unsafe { octets(&(*self.message()?).first_line.u.request.uri) };
-        let mut call = SipCall {
-            request_uri: std::str::from_utf8(request_uri).unwrap_or(NO_TEXT),
-            call_id: Some(""),
-            ..SipCall::default()
+    /// The values of the header fields of this name.
+    pub(super) fn texts(&self, name: &str, compact: &str) -> Result<Vec<&str>, Error> {
+        Ok(self.fields()?.filter(|field| field.is(&[name, compact])).map(|f| f.text()).collect())
+    }
+
+    /// Whether header fields of this message can be changed: Kamailio would write both values of one that
+    /// is changed twice.
+    pub(super) fn changes_once(&self) -> Result<(), Error> {
+        match self.id() {
+            id if id.is_some() && CHANGED.get() == id => {
+                Err(Error::new(Code::Generic, "it was set in this message before"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Replaces the body of a header field.
+    pub(super) fn change(&self, field: &Field<'_>, body: &[u8]) -> Result<(), Error> {
+        let failed = || {
+            Error::new(
+                Code::Generic,
+                "Kamailio can't change the header: see its own message, mostly pkg memory (-M)",
+            )
         };
-        let mut latin1 = self.latin1()?.iter();
-        for field in self.fields()? {
-            let text = match std::str::from_utf8(field.body()) {
-                Ok(text) => text,
-                Err(_) => latin1.next().map_or(NO_TEXT, String::as_str),
-            };
-            if field.is(&["Identity", "y"]) {
-                call.identities.push(text);
-            } else if field.is(&["P-Asserted-Identity"]) {
-                call.asserted.push(text);
-            } else if field.is(&["From", "f"]) {
-                call.from = text;
-            } else if field.is(&["To", "t"]) {
-                call.to = text;
-            } else if field.is(&["Call-ID", "i"]) {
-                call.call_id = Some(text);
-            } else if field.is(&["Resource-Priority"]) {
-                call.resource_priority.push(text);
-            } else if field.is(&["Priority"]) {
-                call.priority = Some(text);
-            }
+        // Kamailio has no change to nothing.
+        let body = if body.is_empty() { b" " } else { body };
+        let len = c_int::try_from(body.len()).map_err(|_| failed())?;
+        let mut body = _str { s: body.as_ptr().cast::<c_char>().cast_mut(), len };
+        // SAFETY: the field is one of the message's; the shim copies the text.
+        if unsafe { ks_change_body(self.msg, field.raw(), &raw mut body) } < 0 {
+            return Err(failed());
         }
-        Ok(call)
-    }
-
-    /// What is no UTF-8 of all header fields: old telephone systems write names in Latin-1.
-    fn latin1(&self) -> Result<&[String], Error> {
-        if self.latin1.get().is_none() {
-            let all = self.fields()?.map(|field| field.body());
-            let all = all.filter(|body| std::str::from_utf8(body).is_err()).map(latin1).collect();
-            // It was empty.
-            let _ = self.latin1.set(all);
-        }
-        Ok(self.latin1.get().map_or(&[], Vec::as_slice))
-    }
-
-    /// Changes the values of P-Asserted-Identity and From: `change` gets whether there is a
-    /// P-Asserted-Identity, whether this field is one, and its value.
-    pub(crate) fn change_callers(
-        &self,
-        change: impl Fn(bool, bool, &str) -> String,
-    ) -> Result<(), Error> {
-        let id = self.id();
-        if CHANGED.replace(id) == id {
-            // Kamailio would write both values.
-            return Err(Error::new(Code::Generic, "it was set in this message before"));
-        }
-        let asserted = |field: &Field<'_>| field.is(&["P-Asserted-Identity"]);
-        let any = self.fields()?.any(|field| asserted(&field));
-        for field in self.fields()?.filter(|f| asserted(f) || f.is(&["From", "f"])) {
-            // Whatever the octets mean, they stay as they are.
-            let value = latin1(field.body());
-            let changed = change(any, asserted(&field), &value);
-            if changed == value {
-                continue;
-            }
-            let changed: Vec<u8> =
-                changed.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect();
-            let failed = || {
-                Error::new(
-                    Code::Generic,
-                    "Kamailio can't change the header: see its own message, mostly pkg memory (-M)",
-                )
-            };
-            let len = c_int::try_from(changed.len()).map_err(|_| failed())?;
-            let mut body = _str { s: changed.as_ptr().cast::<c_char>().cast_mut(), len };
-            // SAFETY: the field is one of the message's; the shim copies the text.
-            let changed = unsafe { ks_change_body(self.msg, field.raw(), &raw mut body) };
-            if changed < 0 {
-                return Err(failed());
-            }
-        }
+        CHANGED.set(self.id());
         Ok(())
     }
 
@@ -201,20 +151,26 @@ impl Message {
     }
 
     /// All header fields, in their order.
-    fn fields(&self) -> Result<impl Iterator<Item = Field<'_>>, Error> {
-        let msg = self.message()?;
-        // SAFETY: parsed, so `headers` is NULL or a list that ends in NULL, and each element is
-        // alive while the message is.
-        let first = unsafe { (*msg).headers.as_ref() };
-        Ok(std::iter::successors(first, |field| {
+    pub(super) fn fields(&self) -> Result<impl Iterator<Item = Field<'_>>, Error> {
+        let (fields, parsed) = self.known_fields();
+        parsed.map(|()| fields)
+    }
+
+    /// Those in front of the first one that Kamailio cannot parse, and whether there is none such.
+    pub(super) fn known_fields(&self) -> (impl Iterator<Item = Field<'_>>, Result<(), Error>) {
+        let parsed = self.message().map(drop);
+        // SAFETY: NULL, or the message that Kamailio called with; `headers` is NULL or a list that ends
+        // in NULL, and each element is alive while the message is.
+        let first = unsafe { self.msg.as_ref().and_then(|msg| msg.headers.as_ref()) };
+        let fields = std::iter::successors(first, |field| {
             // SAFETY: as above.
             unsafe { field.next.as_ref() }
-        })
-        .map(Field))
+        });
+        (fields.map(Field), parsed)
     }
 
     /// The message, with all its headers parsed.
-    fn message(&self) -> Result<*mut sip_msg, Error> {
+    pub(super) fn message(&self) -> Result<*mut sip_msg, Error> {
         // SAFETY: the message is the one that Kamailio called with.
         if self.msg.is_null() || unsafe { ks_parse_headers(self.msg) } < 0 {
             return Err(Error::new(Code::Generic, "the message's headers can't be parsed"));
@@ -231,13 +187,8 @@ thread_local! {
 /// What stands for octets that are no text: no header value, no URI.
 const NO_TEXT: &str = "\u{fffd}";
 
-/// Each octet as the character of this number, so that any octets are a text, and the same again.
-fn latin1(octets: &[u8]) -> String {
-    octets.iter().copied().map(char::from).collect()
-}
-
 /// A header field of a message.
-struct Field<'a>(&'a hdr_field);
+pub(super) struct Field<'a>(&'a hdr_field);
 
 impl<'a> Field<'a> {
     /// Whether it has one of these names.
@@ -247,7 +198,12 @@ impl<'a> Field<'a> {
         names.iter().any(|name| own.eq_ignore_ascii_case(name.as_bytes()))
     }
 
-    fn body(&self) -> &'a [u8] {
+    /// Which one it is for Kamailio, also by its compact name: a KS_HDR_* number.
+    pub(super) fn kind(&self) -> c_int {
+        self.0.type_
+    }
+
+    pub(super) fn body(&self) -> &'a [u8] {
         // SAFETY: the body points into the message's buffer.
         unsafe { octets(&self.0.body) }
     }
@@ -256,7 +212,7 @@ impl<'a> Field<'a> {
         std::str::from_utf8(self.body()).unwrap_or(NO_TEXT)
     }
 
-    fn raw(&self) -> *mut hdr_field {
+    pub(super) fn raw(&self) -> *mut hdr_field {
         std::ptr::from_ref(self.0).cast_mut()
     }
 }

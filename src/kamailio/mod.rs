@@ -26,6 +26,7 @@ mod log;
 mod memory;
 mod message;
 mod params;
+mod parties;
 mod processes;
 mod rpc;
 mod tables;

@@ -3,7 +3,7 @@
 use crate::input;
 use std::collections::HashSet;
 use stir::tn::Numbering;
-use stir::{Code, Error, Result, party};
+use stir::{Address, Code, Error, Party, Result};
 
 /// An Identity header field, and what the message around it says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -114,7 +114,9 @@ fn messages(text: &str) -> Vec<Vec<(String, String)>> {
 
 /// Who an address names, where no country is known.
 fn party(address: &str) -> Option<String> {
-    party::of_header(&Numbering::default(), address)
+    let address = Address::of_header(address);
+    let party = Party::of(&Numbering::default(), address.uri()?).ok()?;
+    Some(party.text().to_owned())
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use pki::{CrlSpec, Key, NOW, Spec};
 use std::path::PathBuf;
 use std::sync::Arc;
 use stir::{
-    Call, CheckOptions, Clock, Config, Error, Fetch, Fetched, Policy, PrivateKey, PublicKey,
-    Signer, SipCall, Verifier,
+    Address, Call, CheckOptions, Clock, Config, Error, Fetch, Fetched, Policy, PrivateKey,
+    PublicKey, Signer, SipCall, Verifier,
 };
 
 fn main() {
@@ -103,10 +103,10 @@ fn shaken(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         let call = SipCall {
             identities: vec![black_box(world.identity.as_str())],
-            asserted: vec!["\"A\" <sip:+12155551212@example.com;user=phone>"],
-            from: "<sip:+12155551212@example.com>;tag=1",
-            to: "<sip:+12155551213@example.org>",
-            request_uri: "sip:+12155551213@example.org",
+            asserted: Address::of_list("\"A\" <sip:+12155551212@example.com;user=phone>"),
+            from: Address::of_header("<sip:+12155551212@example.com>;tag=1"),
+            to: Address::of_header("<sip:+12155551213@example.org>"),
+            request_uri: Address::of_uri("sip:+12155551213@example.org"),
             call_id: Some("1@example.com"),
             ..SipCall::default()
         };

@@ -6,6 +6,7 @@
 //! downloaded, so a server may make them before or after it forks.
 #![forbid(unsafe_code)]
 
+pub mod address;
 mod asn1;
 pub mod authority;
 pub mod body;
@@ -34,10 +35,12 @@ mod sign;
 pub mod store;
 pub mod tn;
 pub mod trust;
+pub mod uri;
 mod verify;
 pub mod verstat;
 mod x5u;
 
+pub use address::Address;
 pub use cert_verify::CertVerify;
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
@@ -45,11 +48,13 @@ pub use credentials::Cached;
 pub use error::{Code, Error, Result};
 pub use fetch::{Fetch, Fetched, HttpFetcher};
 pub use outcome::{Response, Step, Verstat};
+pub use party::Party;
 pub use passport::{Claims, Ppt};
 pub use policy::{DestSource, OrigSource, Policy, Replay, Shaken};
 pub use reason::Reason;
 pub use rich::Rcd;
 pub use sign::{Call, DivCall, MAX_DEST, MAX_URI_LEN, PrivateKey, Signer};
 pub use tn::Numbering;
+pub use uri::Uri;
 pub use verify::{CheckOptions, MAX_IDENTITIES, PublicKey, Report, SipCall, Verifier};
 pub use x5u::X5uRules;

@@ -241,7 +241,7 @@ pub(crate) fn check_attest(attest: &str) -> Result<()> {
 
 fn parse_one(party: &Map<String, Value>, name: &str) -> Result<String> {
     match (party.get("tn"), party.get("uri")) {
-        (Some(Value::String(number)), None) => tn::canonical(number),
+        (Some(Value::String(number)), None) => tn::signed(number),
         (None, Some(Value::String(text))) => uri(text, name),
         _ => Err(wrong(format!("{name} must hold one tn or one uri"))),
     }
@@ -250,7 +250,7 @@ fn parse_one(party: &Map<String, Value>, name: &str) -> Result<String> {
 fn parse_dest(dest: &Map<String, Value>) -> Result<Vec<String>> {
     let mut all = Vec::new();
     let in_dest = |text: &str| uri(text, "dest");
-    for (name, check) in [("tn", tn::canonical as fn(&str) -> Result<String>), ("uri", in_dest)] {
+    for (name, check) in [("tn", tn::signed as fn(&str) -> Result<String>), ("uri", in_dest)] {
         match dest.get(name) {
             None => {}
             Some(Value::Array(values)) => {

@@ -19,7 +19,7 @@ use crate::{json, rich};
 use aws_lc_rs::digest::{SHA256, digest};
 use keypair::{KeyFiles, Pair};
 use lru::LruCache;
-use parties::{Dest, Party, quoted};
+use parties::{Dest, Member, quoted};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -47,7 +47,7 @@ pub struct Call<'a> {
     /// The caller: a telephone number in any writing that [`Numbering::canonical`] takes, or a
     /// sip:, sips: or tel: URI, which is a number where its user is one.
     pub orig: &'a str,
-    /// The called, likewise; up to [`MAX_DEST`] of them, separated by commas.
+    /// The called number or URI, likewise; or `list:` and up to [`MAX_DEST`] of them, separated by commas.
     pub dest: &'a str,
     /// Attestation: A, B or C (RFC 8588 §4).
     pub attest: &'a str,
@@ -103,14 +103,15 @@ impl Signer {
     /// [`Code::PayloadParse`] for parties, attestation, origid or name, [`Code::HeaderX5u`] for
     /// x5u, and the codes of the key.
     pub fn identity(&self, call: &Call<'_>, key: PrivateKey<'_>) -> Result<String> {
-        let orig = Party::read(&self.numbering, call.orig)?;
+        let orig = parties::read(&self.numbering, call.orig)?;
+        let orig = Member(orig.text());
         let dest = Dest::read(&self.numbering, call.dest)?;
         passport::check_attest(call.attest)?;
         let x5u = self.x5u(call.x5u)?;
         let origid = origid(call.origid)?;
         let rcd = rcd(call.rcd_nam)?;
         let iat = self.clock.now();
-        let key = self.key_for(key, orig.text(), iat)?;
+        let key = self.key_for(key, orig.0, iat)?;
         // Canonical (RFC 8225 §9) as it stands: members sorted, and no value that needs escaping
         // beyond what the parts do themselves.
         let attest = call.attest;

@@ -8,6 +8,8 @@ pub const MAX_DIGITS: usize = 32;
 /// Longest number that stays as it is: emergency and service numbers (911, 112, 3117) belong to no
 /// country's plan, so no country code goes before them (RFC 8224 §8.3).
 const MAX_SHORT: usize = 6;
+/// Digits of a national number of country code 1.
+const NANP_DIGITS: usize = 10;
 /// Longest country code, in digits (E.164 §6).
 const MAX_COUNTRY: usize = 3;
 
@@ -63,19 +65,27 @@ impl Numbering {
         Ok(())
     }
 
-    /// The canonical form: user parameters are cut at `;`, a leading `+` and visual separators are
-    /// dropped; what is left must be digits, `#` and `*`. A national number gets its country code:
-    /// that of its `phone-context` (RFC 3966 §5.1.5), else that of the settings.
+    /// The canonical form of a number by itself: user parameters are cut at `;` and say nothing, for
+    /// where they came from nobody knows. See [`Numbering::read`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn canonical(&self, number: &str) -> Result<String> {
+        self.read(user(number), None).map(|number| number.canonical)
+    }
+
+    /// Reads a number as calls have it: a leading `+` and visual separators are dropped; what is left
+    /// must be digits, `#` and `*`. A national number gets its country code: that of its
+    /// `phone-context` (RFC 3966 §5.1.5), else that of the settings.
     ///
     /// # Errors
     /// [`Code::PayloadParse`] if anything else is in it, if nothing is left, or if it is too long.
-    pub fn canonical(&self, number: &str) -> Result<String> {
-        let (user, parameters) = number.split_once(';').unwrap_or((number, ""));
-        let user = user.trim_matches([' ', '\t']);
-        // What is shown to the called is mostly the number alone: a context makes no other one of a
-        // short number, nor of the end of one.
+    pub(crate) fn read(&self, number: &str, context: Option<&str>) -> Result<Number> {
+        let user = number.trim_matches([' ', '\t']);
+        // Phones usually show only the number, so phone-context must not change short numbers, nor the
+        // end of one.
         let is_long = user.bytes().filter(u8::is_ascii_digit).count() > MAX_SHORT;
-        let context = context(parameters).filter(|_| is_long);
+        let context = context.and_then(country_of).filter(|_| is_long);
         let (global, before, digits) = match (user.strip_prefix('+'), context) {
             (Some(digits), _) => (true, "", digits),
             // No number of country code 1 begins with it: it is there already.
@@ -100,73 +110,77 @@ impl Numbering {
         if canonical.is_empty() {
             return Err(wrong(number, "has no digit"));
         }
-        if !global {
-            canonical = self.with_country(canonical);
-        }
-        if canonical.len() > self.max_digits {
+        let number_read = if global {
+            Number { canonical, national: None }
+        } else {
+            self.with_country(canonical)
+        };
+        if number_read.canonical.len() > self.max_digits {
             return Err(too_long(number, self.max_digits));
         }
-        Ok(canonical)
-    }
-
-    /// Whether a party of a token, a number or a URI, is this canonical one. A token's should be
-    /// canonical, but the field signs national numbers too.
-    pub fn same(&self, token: &str, canonical: &str) -> bool {
-        token == canonical || self.form(token) == canonical
-    }
-
-    /// Whether the parties of two tokens are the same.
-    pub(crate) fn equal(&self, one: &str, other: &str) -> bool {
-        one == other || self.form(one) == self.form(other)
-    }
-
-    /// The canonical form of a token's party: who made the token may have written it in a form of
-    /// his own. A URI stays one, also where its user is a number: numbers belong into `tn`.
-    fn form(&self, party: &str) -> String {
-        if party.contains(':') {
-            let uri = crate::party::of_uri(self, party).filter(|uri| uri.contains(':'));
-            uri.unwrap_or_else(|| party.to_owned())
-        } else {
-            self.with_country(party.to_owned())
-        }
+        Ok(number_read)
     }
 
     /// A number that was written without `+`, in E.164 where the settings tell how.
-    fn with_country(&self, digits: String) -> String {
+    fn with_country(&self, digits: String) -> Number {
         let code = self.country_code.as_str();
+        let plain = |canonical| Number { canonical, national: None };
         if digits.len() <= MAX_SHORT || !digits.bytes().all(|c| c.is_ascii_digit()) {
-            return digits;
+            return plain(digits);
         }
         let after = |prefix: &str| match prefix {
             "" => None,
             prefix => digits.strip_prefix(prefix),
         };
         if let Some(rest) = after(&self.international_prefix) {
-            return rest.to_owned();
+            return plain(rest.to_owned());
         }
         if code.is_empty() {
-            return digits;
+            return plain(digits);
         }
         if let Some(rest) = after(&self.national_prefix) {
-            return format!("{code}{rest}");
+            return plain(format!("{code}{rest}"));
         }
         // In the plan of country code 1 a national number has ten digits, whatever is before it.
-        if code == "1" && digits.len() == 10 {
-            return format!("{code}{digits}");
+        if code == "1" && digits.len() == NANP_DIGITS {
+            return Number { canonical: format!("{code}{digits}"), national: Some(digits) };
         }
-        digits
+        plain(digits)
     }
 }
 
-/// The country code that goes before a number that is no global one, if its parameters say so. With
-/// any other context, a domain or more digits, the number is what its own digits say.
-fn context(parameters: &str) -> Option<&str> {
-    const NAME: &str = "phone-context=+";
-    parameters.split(';').find_map(|parameter| {
-        let (name, value) = parameter.split_at_checked(NAME.len())?;
-        let is_country = value.len() <= MAX_COUNTRY && value.bytes().all(|c| c.is_ascii_digit());
-        (name.eq_ignore_ascii_case(NAME) && is_country).then_some(value)
-    })
+/// A telephone number of a call, in canonical form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Number {
+    canonical: String,
+    /// The ten digits that were written, where the country code 1 of the settings went before them.
+    national: Option<String>,
+}
+
+impl Number {
+    /// Digits, `#` and `*`, with the country code where it is known.
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// Whether a token's `tn` is this number, digit for digit: no rule of a country is applied to the
+    /// token (RFC 8224 §8.3, RFC 8225 §5.2.1.1). With one tolerance, since signers of country code 1 put
+    /// ten digits into tokens: where the call has the number written so, these ten digits are it, too.
+    pub fn is(&self, tn: &str) -> bool {
+        tn == self.canonical || self.national.as_deref() == Some(tn)
+    }
+}
+
+/// The country code of a `phone-context`. With any other context, a domain or more digits, the number is
+/// what its own digits say.
+fn country_of(context: &str) -> Option<&str> {
+    let code = context.strip_prefix('+')?;
+    (code.len() <= MAX_COUNTRY && code.bytes().all(|c| c.is_ascii_digit())).then_some(code)
+}
+
+/// A number without the user parameters behind it.
+fn user(number: &str) -> &str {
+    number.split(';').next().unwrap_or_default()
 }
 
 /// [`Numbering::canonical`] where no country is known.
@@ -175,6 +189,18 @@ fn context(parameters: &str) -> Option<&str> {
 /// As there.
 pub fn canonical(number: &str) -> Result<String> {
     Numbering::default().canonical(number)
+}
+
+/// The `tn` of a token without the `+` and the visual separators that some signers leave in it. It has
+/// no parameters.
+///
+/// # Errors
+/// [`Code::PayloadParse`] for what is not a number.
+pub(crate) fn signed(tn: &str) -> Result<String> {
+    if tn.contains(';') {
+        return Err(wrong(tn, "has ';' in it: a token's number has no parameters"));
+    }
+    canonical(tn)
 }
 
 fn too_long(number: &str, max: usize) -> Error {
@@ -262,6 +288,36 @@ mod tests {
                 Ok(canonical) => assert_eq!(canonical, expected, "{number}"),
                 Err(error) => assert_eq!(expected, "no", "{number}: {error}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_token_is_compared_digit_for_digit() {
+        let us = plan("1", "1", "011", 15);
+        let russia = plan("7", "8", "810", 15);
+        let france = plan("33", "0", "00", 16);
+        for (numbering, written, token, expected) in [
+            (&us, "+12155551212", "12155551212", true),
+            (&us, "2155551212", "12155551212", true),
+            // The tolerance, and where it ends.
+            (&us, "2155551212", "2155551212", true),
+            (&us, "+12155551212", "2155551212", false),
+            (&us, "12155551212", "2155551212", false),
+            (&us, "+16463501234", "6463501234", false),
+            (&us, "0116463501234", "16463501234", false),
+            (&us, "01133123456789", "01133123456789", false),
+            (&russia, "+71312345678", "81312345678", false),
+            (&russia, "81312345678", "81312345678", false),
+            (&russia, "81312345678", "71312345678", true),
+            (&france, "0123456789", "0123456789", false),
+            (&france, "+33123456789", "0123456789", false),
+            (&france, "0123456789", "33123456789", true),
+        ] {
+            let number = numbering.read(written, None).unwrap();
+            assert_eq!(number.is(token), expected, "{written} {token}");
+        }
+        for tn in ["12155551212;phone-context=+1", "2155551212;x", "sip:1@h", ""] {
+            assert!(signed(tn).is_err(), "{tn}");
         }
     }
 

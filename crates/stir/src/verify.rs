@@ -20,11 +20,12 @@ use crate::fetch::{Fetch, HttpFetcher};
 use crate::identity::Identity;
 use crate::key::{Credential, SIGNATURE_LEN};
 use crate::outcome::Verstat;
-use crate::party;
+use crate::party::Party;
 use crate::passport::{self, Claims, JoseHeader};
 use crate::policy::{Policy, Shaken};
 use crate::tn::Numbering;
 use crate::trust::{Budget, Reloaded};
+use crate::uri::Uri;
 use crate::x5u::X5uRules;
 use std::sync::Arc;
 
@@ -184,19 +185,15 @@ impl Verifier {
         Report { cost: budget.spent(), ..report }
     }
 
-    /// What the called may be told of a caller's URI in a call that was judged: one that passed
-    /// says nothing of a number that is not its `orig`.
-    pub fn verstat(&self, report: &Report, uri: &str) -> Verstat {
-        let is_orig = |claims: &Claims| {
-            party::of_uri(&self.numbering, uri)
-                .is_some_and(|caller| self.numbering.same(&claims.orig, &caller))
-        };
-        match report.verstat() {
-            Verstat::Passed if !report.claims.as_ref().is_some_and(is_orig) => {
-                Verstat::NotValidated
-            }
+    /// What the callee may be told of a caller's URI in a call that was judged; `None` for one that is
+    /// not a telephone number. A call that passed says nothing of a number that is not its `orig`.
+    pub fn verstat(&self, report: &Report, uri: &Uri<'_>) -> Option<Verstat> {
+        let caller = Party::of(&self.numbering, uri).ok().filter(Party::is_number)?;
+        let is_orig = report.claims.as_ref().is_some_and(|claims| caller.is(&claims.orig));
+        Some(match report.verstat() {
+            Verstat::Passed if !is_orig => Verstat::NotValidated,
             verstat => verstat,
-        }
+        })
     }
 
     /// What is at a URL, by way of the caches.

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use stir::cert::MAX_CHAIN_CERTIFICATES;
 use stir::trust::{MAX_CHAIN_COST, MAX_MESSAGE_COST};
 use stir::{
-    Clock, Code, Config, Error, Fetch, Fetched, Policy, PublicKey, Report, SipCall, Verifier,
+    Address, Clock, Code, Config, Error, Fetch, Fetched, Policy, PublicKey, Report, SipCall,
+    Verifier,
 };
 
 struct At;
@@ -89,9 +90,9 @@ impl World {
         let number = "<sip:+12155551212@example.com>";
         let call = SipCall {
             identities: identities.to_vec(),
-            from: number,
-            to: "<sip:+12155551213@example.com>",
-            request_uri: "sip:+12155551213@example.com",
+            from: Address::of_header(number),
+            to: Address::of_header("<sip:+12155551213@example.com>"),
+            request_uri: Address::of_uri("sip:+12155551213@example.com"),
             ..SipCall::default()
         };
         self.verifier.check_call(&call, PublicKey::Info)

@@ -13,8 +13,8 @@ use stir::authority::TnAuthList;
 use stir::identity::Identity;
 use stir::passport::JoseHeader;
 use stir::{
-    Call, Clock, Config, Numbering, Policy, PrivateKey, PublicKey, Report, Signer, SipCall,
-    Verifier, tn,
+    Address, Call, Clock, Config, Numbering, Policy, PrivateKey, PublicKey, Report, Signer,
+    SipCall, Verifier, tn,
 };
 
 struct At(i64);
@@ -69,9 +69,9 @@ impl World {
         let call = SipCall {
             identities: vec![identity],
             asserted: Vec::new(),
-            from: "<sip:+12155551212@a.example>",
-            to: "<sip:+12155551213@b.example>",
-            request_uri: "sip:+12155551213@b.example",
+            from: Address::of_header("<sip:+12155551212@a.example>"),
+            to: Address::of_header("<sip:+12155551213@b.example>"),
+            request_uri: Address::of_uri("sip:+12155551213@b.example"),
             call_id: Some("1@a.example"),
             ..SipCall::default()
         };

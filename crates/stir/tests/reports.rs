@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use stir::{Clock, Code, Config, Error, Fetch, Fetched, Policy, PublicKey, SipCall, Verifier};
+use stir::{
+    Address, Clock, Code, Config, Error, Fetch, Fetched, Policy, PublicKey, SipCall, Verifier,
+};
 
 /// When the tokens were signed.
 struct Then;
@@ -52,9 +54,9 @@ fn calls_of_the_field() {
         let identities = headers.iter().filter(|h| h.0 == "Identity").map(|h| h.1).collect();
         let call = SipCall {
             identities,
-            from: one("From"),
-            to: one("To"),
-            request_uri: text.split(' ').nth(1).unwrap(),
+            from: Address::of_header(one("From")),
+            to: Address::of_header(one("To")),
+            request_uri: Address::of_uri(text.split(' ').nth(1).unwrap()),
             call_id: Some(one("Call-ID")),
             ..SipCall::default()
         };

@@ -16,9 +16,10 @@ use stir::fetch::is_url;
 use stir::identity::Identity;
 use stir::key::{Credential, SIGNATURE_LEN};
 use stir::passport::{Claims, JoseHeader};
-use stir::tn::Numbering;
 use stir::trust::Trust;
-use stir::{CheckOptions, Clock, Code, Config, Error, PublicKey, Result, SystemClock, Verifier};
+use stir::{
+    CheckOptions, Clock, Code, Config, Error, PublicKey, Result, SystemClock, Verifier, party,
+};
 
 /// The codes of downloads ([`stir::Code`]).
 const HTTP_CODES: std::ops::RangeInclusive<i32> = -404..=-401;
@@ -273,11 +274,10 @@ pub fn credential_of_file(path: &str) -> Result<Credential> {
 
 /// Compares the claims with the message they came in.
 fn parties(claims: &Claims, found: &Found, rules: &mut Rules) -> Result<()> {
-    let numbering = Numbering::default();
     let mut result = Ok(());
     let mut compare = |rule: &'static str, code, token: &[String], message: &Option<String>| {
         let Some(message) = message else { return };
-        let same = token.iter().any(|party| numbering.same(party, message));
+        let same = token.iter().any(|party| party::same(party, message));
         let text = format!("{} and {message}", token.join(", "));
         rules.is(rule, same, &text);
         if !same && result.is_ok() {

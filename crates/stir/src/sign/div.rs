@@ -1,9 +1,10 @@
 //! PASSporTs for diverted calls (RFC 8946).
 
-use super::parties::{Dest, Party};
+use super::parties::{self, Dest, Member};
 use super::{PrivateKey, Signer, header_field};
 use crate::error::{Code, Error, Result};
 use crate::identity::Identity;
+use crate::party::Party;
 use crate::passport::{Claims, JoseHeader, Ppt};
 use crate::verify::MAX_IDENTITIES;
 
@@ -29,8 +30,8 @@ const MAX_COPIED_AGE: i64 = 50;
 
 /// What the diversion follows: claims of a token that the call came with.
 struct Link {
-    orig: Party,
-    div: Party,
+    orig: String,
+    div: String,
     iat: i64,
 }
 
@@ -42,9 +43,9 @@ impl Signer {
     /// [`Code::DivChain`] if none of them is a shaken or div PASSporT from `orig` to `div`, or if
     /// the call still goes to `div`; else as [`Signer::identity`].
     pub fn div_identity(&self, call: &DivCall<'_>, key: PrivateKey<'_>) -> Result<String> {
-        let orig = Party::read(&self.numbering, call.orig)?;
+        let orig = parties::read(&self.numbering, call.orig)?;
         let dest = Dest::read(&self.numbering, call.dest)?;
-        let div = Party::read(&self.numbering, call.div)?;
+        let div = parties::read(&self.numbering, call.div)?;
         let x5u = self.x5u(call.x5u)?;
         if dest.holds(&div) {
             return Err(Error::new(
@@ -55,10 +56,10 @@ impl Signer {
                 ),
             ));
         }
-        let link = self.link(&orig, &div, call.identities)?;
+        let link = Self::link(&orig, &div, call.identities)?;
         let now = self.clock.now();
         let key = self.key_for(key, div.text(), now)?;
-        let Link { orig, div, iat } = link;
+        let (orig, div, iat) = (Member(&link.orig), Member(&link.div), link.iat);
         let iat = if now.saturating_sub(iat) <= MAX_COPIED_AGE { iat } else { now };
         // Canonical as it stands: see `identity`.
         let payload = format!(r#"{{"dest":{dest},"div":{div},"iat":{iat},"orig":{orig}}}"#);
@@ -67,23 +68,18 @@ impl Signer {
 
     /// The first token that the diversion can follow. Its parties go into the new one as it has
     /// them, for verifiers compare the two.
-    fn link(&self, orig: &Party, div: &Party, identities: &[&str]) -> Result<Link> {
-        let numbering = &self.numbering;
+    fn link(orig: &Party, div: &Party, identities: &[&str]) -> Result<Link> {
         let mut why = "it has none".to_owned();
         for value in identities.iter().take(MAX_IDENTITIES) {
             match claims(value) {
                 Err(error) => why = error.message().to_owned(),
-                Ok(claims) if !orig.is(numbering, &claims.orig) => {
+                Ok(claims) if !parties::is_of_token(orig, &claims.orig) => {
                     why = format!("one is from {:?}", claims.orig);
                 }
-                Ok(claims) => match claims.dest.iter().find(|d| div.is(numbering, d)) {
+                Ok(claims) => match claims.dest.iter().find(|d| parties::is_of_token(div, d)) {
                     None => why = format!("one goes to {}", claims.dest.join(", ")),
                     Some(dest) => {
-                        return Ok(Link {
-                            div: Party::known(dest.clone()),
-                            orig: Party::known(claims.orig),
-                            iat: claims.iat,
-                        });
+                        return Ok(Link { div: dest.clone(), orig: claims.orig, iat: claims.iat });
                     }
                 },
             }

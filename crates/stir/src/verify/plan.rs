@@ -4,6 +4,7 @@
 use super::token::{Token, read, tells_more};
 use super::{PublicKey, Report, SipCall, Verifier, distinct};
 use crate::error::{Code, Error, Result};
+use crate::party;
 use crate::passport::Ppt;
 use crate::policy::DestSource;
 
@@ -116,7 +117,7 @@ impl Verifier {
                 && report
                     .claims
                     .as_ref()
-                    .is_none_or(|claims| self.numbering.equal(&claims.orig, &token.claims.orig))
+                    .is_none_or(|claims| party::same(&claims.orig, &token.claims.orig))
         })
     }
 }

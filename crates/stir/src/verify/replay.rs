@@ -3,7 +3,6 @@
 use super::token::Token;
 use super::{SipCall, Verifier};
 use crate::error::{Code, Error, Result};
-use crate::party;
 use crate::policy::Replay;
 use aws_lc_rs::digest::{SHA256, digest};
 use lru::LruCache;
@@ -81,9 +80,8 @@ impl Verifier {
         let Some(call_id) = call.call_id.filter(|_| self.shaken.replay != Replay::Off) else {
             return Ok(());
         };
-        let called = party::of_uri(&self.numbering, call.request_uri);
-        let called = called.as_deref().unwrap_or(call.request_uri);
-        let place = Place { call_id: half(call_id), called: half(called) };
+        let called = self.named(&call.request_uri);
+        let place = Place { call_id: half(call_id), called: half(&called) };
         let until = token.claims.iat.saturating_add(self.expire);
         // Not with the signature: another one that verifies can be made of it.
         let known = self.tokens.note(half(token.signed()), place, until, self.clock.now());

@@ -4,29 +4,32 @@
 use super::plan::{Fields, of_diversion};
 use super::token::Token;
 use super::{PublicKey, Report, Verifier, verify};
+use crate::address::Address;
 use crate::authority::ClaimConstraints;
 use crate::error::{Code, Error, Result};
 use crate::key::Credential;
 use crate::outcome::{Response, Step};
+use crate::party;
 use crate::passport::{Claims, Ppt};
 use crate::policy::Policy;
 use crate::profile::{self, Profile};
 use crate::trust::Budget;
 use std::sync::Arc;
 
-/// What of a SIP request says who calls whom; values of header fields as they were received.
+/// What of a SIP request says who calls whom. Where there is a SIP stack, its own parsers fill this in,
+/// so that a script and the verdict cannot differ; [`Address`] reads texts for programs without one.
 #[derive(Clone, Debug, Default)]
 pub struct SipCall<'a> {
-    /// Identity (RFC 8224 §4).
+    /// Values of the Identity header fields (RFC 8224 §4), as they were received.
     pub identities: Vec<&'a str>,
-    /// P-Asserted-Identity (RFC 3325 §9.1), each of which may hold several values.
-    pub asserted: Vec<&'a str>,
+    /// All values of P-Asserted-Identity (RFC 3325 §9.1), of one header field or several.
+    pub asserted: Vec<Address<'a>>,
     /// From.
-    pub from: &'a str,
+    pub from: Address<'a>,
     /// To.
-    pub to: &'a str,
+    pub to: Address<'a>,
     /// The Request-URI.
-    pub request_uri: &'a str,
+    pub request_uri: Address<'a>,
     /// Call-ID: empty where the message has none, `None` where there is no message. Without one a
     /// token that comes twice is not noticed.
     pub call_id: Option<&'a str>,
@@ -191,11 +194,13 @@ impl Verifier {
         // Who diverts a call speaks for the number that it went to (RFC 8946 §3).
         let own = claims.div.as_ref().unwrap_or(&claims.orig);
         if self.shaken.tn_authlist_match
-            && let Some(list) =
-                facts.list.as_ref().map_err(Error::clone)?.as_ref().filter(|list| list.is_of_numbers())
+            && let Some(list) = facts
+                .list
+                .as_ref()
+                .map_err(Error::clone)?
+                .as_ref()
+                .filter(|list| list.is_of_numbers())
             && !list.covers(own)
-            // The field signs national numbers too.
-            && !self.numbering.canonical(own).is_ok_and(|own| list.covers(&own))
         {
             return Err(Error::new(
                 Code::CertAuthority,
@@ -208,8 +213,8 @@ impl Verifier {
             .try_for_each(|constraints: &ClaimConstraints| constraints.check(&claims.all))
     }
 
-    /// Adds what further tokens say of the caller. One that does not verify is passed over: the
-    /// call is who it says it is without it.
+    /// Adds what further tokens say of the caller. One that does not verify, or is of another call, is
+    /// passed over: the call is who it says it is without it.
     fn enrich(
         &self,
         report: &mut Report,
@@ -222,7 +227,17 @@ impl Verifier {
         let mut failed = Vec::new();
         let Some(claims) = &report.claims else { return };
         report.rcd.clone_from(&claims.rcd);
-        for token in tokens.iter().filter(|token| token.tells_more_of(&claims.orig)) {
+        // Of a diverted call they are for whom its own token is for.
+        let diverted = !report.div.is_empty();
+        let is_for = |token: &&Token<'_>| match diverted {
+            true => {
+                let among = |dest: &String| claims.dest.iter().any(|own| party::same(own, dest));
+                token.claims.dest.iter().all(among)
+            }
+            false => self.check_called(&token.claims, call, self.shaken.dest_source).is_ok(),
+        };
+        let others = tokens.iter().filter(|token| token.tells_more_of(&claims.orig));
+        for token in others.filter(is_for) {
             let in_order = self.check_alone(token, key, now, self.expire);
             match in_order.and_then(|()| self.judge_token(token, key, budget)) {
                 Err(error) => {
@@ -283,8 +298,7 @@ impl Verifier {
         diverted: &[&'t Token<'a>],
     ) -> Result<Vec<&'t Token<'a>>> {
         let wrong = |why: String| Err(Error::new(Code::DivChain, why));
-        let of_call =
-            |div: &&&Token<'_>| self.numbering.equal(&div.claims.orig, &token.claims.orig);
+        let of_call = |div: &&&Token<'_>| party::same(&div.claims.orig, &token.claims.orig);
         let mut left: Vec<&Token<'_>> = diverted.iter().filter(of_call).copied().collect();
         let mut links: Vec<&Token<'_>> = Vec::new();
         let mut dest = token.claims.dest.as_slice();
@@ -292,7 +306,7 @@ impl Verifier {
         while !left.is_empty() {
             let leads = |link: &&Token<'_>| {
                 let div = link.claims.div.as_deref();
-                div.is_some_and(|div| dest.iter().any(|d| self.numbering.equal(d, div)))
+                div.is_some_and(|div| dest.iter().any(|d| party::same(d, div)))
             };
             let Some(at) = left.iter().position(leads) else {
                 let lost =

@@ -107,7 +107,7 @@ impl Token<'_> {
 
     /// Whether it says more of this caller than the number.
     pub(super) fn tells_more_of(&self, orig: &str) -> bool {
-        tells_more(self.ppt.name()) && self.claims.orig == orig
+        tells_more(self.ppt.name()) && crate::party::same(&self.claims.orig, orig)
     }
 
     pub(super) fn failed(&self, error: Error) -> Report {

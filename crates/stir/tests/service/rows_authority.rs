@@ -70,9 +70,21 @@ fn lists() -> Vec<Row> {
             w.config.shaken.tn_authlist_match = false;
             w.leaf().extensions[TN_LIST] = tn_list(&[one("12155550000")]);
         }),
-        good(of_numbers, "TNAuthList holds orig in national form", |w| {
+        // No rule of a country makes one number of the certificate another.
+        bad(
+            of_numbers,
+            "TNAuthList holds orig only with a country code before it",
+            AUTHORITY,
+            |w| {
+                w.config.numbering = numbering("1", "1", "011", 15);
+                w.claims("12155551212", "2155551212");
+                w.asserted = vec!["<sip:2155551212@example.com>".into()];
+            },
+        )
+        .says("2155551212"),
+        bad(of_numbers, "TNAuthList holds orig only without its country code", AUTHORITY, |w| {
             w.config.numbering = numbering("1", "1", "011", 15);
-            w.claims("12155551212", "2155551212");
+            w.leaf().extensions[TN_LIST] = tn_list(&[one("2155551212")]);
         }),
         list("TNAuthList range ends before orig", || vec![range("12155551202", 10)]),
         list("TNAuthList range begins after orig", || vec![range("12155551213", 10)]),

@@ -123,6 +123,27 @@ fn parties() -> Vec<Row> {
         plain("PAI of two fields", |w| {
             w.asserted.insert(0, "<sip:alice@example.com>".into());
         }),
+        plain("PAI that is there twice", |w| w.asserted.push(w.asserted[0].clone())),
+        plain("PAI of a sip and a tel URI of one number", |w| {
+            w.asserted = vec!["<sip:+12155551212@example.com>, <tel:+1-215-555-1212>".into()];
+        }),
+        plain("PAI with a plain parameter of the header", |w| {
+            w.asserted = vec!["<sip:+12155551212@example.com>;cpc=ordinary".into()];
+        }),
+        plain("PAI with an escaped plus", |w| {
+            w.asserted = vec!["<sip:%2B12155551212@example.com>".into()];
+        }),
+        plain("PAI with a phone-context and user=phone", |w| {
+            w.asserted = vec!["<sip:2155551212;phone-context=+1@example.com;user=phone>".into()];
+        }),
+        plain("From with another URI in its name", |w| {
+            w.asserted.clear();
+            w.from = "\"<sip:+12155550000@a>\" <sip:+12155551212@example.com>;tag=1".into();
+        }),
+        plain("From folded over lines", |w| {
+            w.asserted.clear();
+            w.from = "\"A\"\r\n <sip:+12155551212@[2001:db8::1]:5060>\r\n\t;tag=1".into();
+        }),
         plain("PAI is a tel URI", |w| w.asserted = vec!["<tel:+1(215)555-1212>".into()]),
         plain("PAI with a long name", |w| {
             w.asserted = vec![format!("\"{}\" <tel:+12155551212>", "é".repeat(5000))];
@@ -203,9 +224,15 @@ fn numbers() -> Vec<Row> {
             w.request_uri = "sip:2155551213@192.0.2.7".into();
             w.to = String::new();
         }),
-        plain("orig in national form", |w| {
+        plain("orig and PAI in national form", |w| {
             w.config.numbering = numbering("1", "1", "011", 15);
             w.claims("12155551212", "2155551212");
+            w.asserted = vec!["<sip:2155551212@example.com>".into()];
+        }),
+        plain("dest and Request-URI in national form", |w| {
+            w.config.numbering = numbering("1", "1", "011", 15);
+            w.claims("12155551213", "2155551213");
+            w.request_uri = "sip:(215)555-1213@192.0.2.7".into();
         }),
         plain("911 is called", |w| {
             w.config.numbering = numbering("1", "1", "011", 15);
@@ -303,6 +330,22 @@ fn beside() -> Vec<Row> {
             super::world::edit(&mut token.payload, "12155551212", "12155550000");
             w.tokens.push(token);
         }),
+        plain("rcd for another dest is passed over", |w| {
+            let mut token = Token::beside("rcd", r#""rcd":{"nam":"Q"}"#);
+            super::world::edit(&mut token.payload, "12155551213", "12155550000");
+            w.tokens.push(token);
+        }),
+        good(diverted_once, "rcd beside a diverted call", |w| {
+            w.tokens.push(Token::beside("rcd", r#""rcd":{"nam":"Q"}"#));
+        })
+        .div(&["12155551213"])
+        .rcd_nam("Q"),
+        good(diverted_once, "rcd for another dest beside a diverted call is passed over", |w| {
+            let mut token = Token::beside("rcd", r#""rcd":{"nam":"Q"}"#);
+            super::world::edit(&mut token.payload, "12155551213", "12155551214");
+            w.tokens.push(token);
+        })
+        .div(&["12155551213"]),
         plain("rcd that is stale is passed over", |w| {
             let mut token = Token::beside("rcd", r#""rcd":{"nam":"Q"}"#);
             super::world::edit(&mut token.payload, "1800000000", "1799999900");

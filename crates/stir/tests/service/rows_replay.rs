@@ -2,7 +2,7 @@
 
 use super::rows_div::diverted_once;
 use super::world::World;
-use stir::{Replay, SipCall};
+use stir::{Address, Replay, SipCall};
 
 /// A call, a second one with the same token, and whether that is a replay.
 pub struct Row {
@@ -20,19 +20,19 @@ fn row(name: &'static str, is_replay: bool, second: fn(&mut SipCall<'_>)) -> Row
 pub fn all() -> Vec<Row> {
     vec![
         row("a retransmission, or a fork to the same number", false, |call| {
-            call.request_uri = "sip:+12155551213@198.51.100.9;transport=tcp";
+            call.request_uri = Address::of_uri("sip:+12155551213@198.51.100.9;transport=tcp");
         }),
         row("another Call-ID", true, |call| call.call_id = Some("2@example.com")),
         row("no Call-ID", true, |call| call.call_id = Some("")),
         row("a token without a message", false, |call| call.call_id = None),
         row("another Request-URI, called by To", true, |call| {
-            call.request_uri = "sip:+12155550000@192.0.2.7";
+            call.request_uri = Address::of_uri("sip:+12155550000@192.0.2.7");
         }),
-        row("a Request-URI that is no number, called by To", true, |call| {
-            call.request_uri = "http://192.0.2.7";
+        row("a Request-URI that is not a number, called by To", true, |call| {
+            call.request_uri = Address::of_uri("sip:192.0.2.7");
         }),
         Row {
-            first: |call| call.asserted = vec!["<sip:+12155550000@example.com>"],
+            first: |call| call.asserted = Address::of_list("<sip:+12155550000@example.com>"),
             ..row("after a call that did not pass", false, |call| {
                 call.call_id = Some("2@example.com");
             })
@@ -48,7 +48,7 @@ pub fn all() -> Vec<Row> {
             base: diverted_once,
             first: |call| {
                 call.identities.truncate(1);
-                call.request_uri = "sip:+12155551213@192.0.2.7";
+                call.request_uri = Address::of_uri("sip:+12155551213@192.0.2.7");
             },
             ..row("the call before it was diverted", false, |call| {
                 call.call_id = Some("2@example.com");

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use stir::{Code, Config, Error, Fetch, Fetched, Policy, PublicKey, Report, SipCall, Verifier};
+use stir::{
+    Address, Code, Config, Error, Fetch, Fetched, Policy, PublicKey, Report, SipCall, Verifier,
+};
 
 pub const ROOT: &str = "C=US,O=Test,CN=Root";
 pub const INTER: &str = "C=US,O=Test,CN=Intermediate";
@@ -333,10 +335,10 @@ impl World {
     fn call<'a>(&'a self, identities: &'a [String]) -> SipCall<'a> {
         SipCall {
             identities: identities.iter().map(String::as_str).collect(),
-            asserted: self.asserted.iter().map(String::as_str).collect(),
-            from: &self.from,
-            to: &self.to,
-            request_uri: &self.request_uri,
+            asserted: self.asserted.iter().flat_map(|field| Address::of_list(field)).collect(),
+            from: Address::of_header(&self.from),
+            to: Address::of_header(&self.to),
+            request_uri: Address::of_uri(&self.request_uri),
             call_id: Some("1@example.com"),
             resource_priority: self.resource_priority.clone(),
             priority: self.priority,
