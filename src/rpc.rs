@@ -23,6 +23,7 @@ pub(crate) fn version(rpc: &Rpc) -> Done {
         ("version", text(env!("CARGO_PKG_VERSION"))),
         ("kamailio", text(VERSION.trim_end_matches('\0'))),
         ("policy", text(policy)),
+        ("tables", text(settings.core.tables())),
         ("fetchers", Field::Number(fetchers.into())),
         ("async_workers", Field::Number(async_workers.into())),
     ]);

@@ -303,6 +303,7 @@ fn parameters_that_are_wrong_stop_kamailio() {
         (ours().param("timeout", 1000), "timeout 1000"),
         (ours().param("clock_skew", -5), "clock_skew is -5"),
         (ours().param("cache_size", 0), "cache_size 0"),
+        (ours().param("key_tables", 3), "key_tables 3"),
         (ours().param("cache_dir", "/nonexistent/folder"), "/nonexistent/folder"),
         (ours().param("x5u", "ftp://a/b"), "ftp://a/b"),
         (ours().param("http_ca_file", "/nonexistent.pem"), "http_ca_file"),

@@ -73,6 +73,7 @@ fn operators_see_what_there_is() {
     assert_eq!(value(&shown, "version"), env!("CARGO_PKG_VERSION"));
     assert_eq!((value(&shown, "policy"), value(&shown, "fetchers")), ("compat", "1"), "{shown}");
     assert!(value(&shown, "kamailio").contains('.'), "{shown}");
+    assert_eq!(value(&shown, "tables"), "s2n-bignum");
 
     let (first, second) = (world.certificate("/1.pem"), world.certificate("/2.pem"));
     let identity = signed(&world.lab, &first);

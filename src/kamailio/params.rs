@@ -39,6 +39,7 @@ parameters! {
         timeout => |s, value| { s.core.timeout = value; Ok(()) },
         cache_expire => |s, value| { s.core.cache_expire = value; Ok(()) },
         cache_size => |s, value| { s.core.cache_size = value; Ok(()) },
+        key_tables => |s, value| { s.core.key_tables = value; Ok(()) },
         max_identity => |s, value| { s.core.shaken.max_identity = usize::try_from(value).unwrap_or(usize::MAX); Ok(()) },
         max_dest => |s, value| { s.core.shaken.max_dest = usize::try_from(value).unwrap_or(usize::MAX); Ok(()) },
         div_expire => |s, value| { s.core.shaken.div_expire = value; Ok(()) },

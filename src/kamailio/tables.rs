@@ -207,12 +207,13 @@ const fn parameter(name: &'static CStr, kind: u32, set: Parameter) -> param_expo
 const PARAMETERS_END: param_export_t =
     param_export_t { name: null_mut(), type_: 0, param_pointer: null_mut() };
 
-static PARAMETERS: Shared<[param_export_t; 49]> = Shared([
+static PARAMETERS: Shared<[param_export_t; 50]> = Shared([
     parameter(c"expire", PARAM_INT, params::expire),
     parameter(c"clock_skew", PARAM_INT, params::clock_skew),
     parameter(c"timeout", PARAM_INT, params::timeout),
     parameter(c"cache_expire", PARAM_INT, params::cache_expire),
     parameter(c"cache_size", PARAM_INT, params::cache_size),
+    parameter(c"key_tables", PARAM_INT, params::key_tables),
     parameter(c"cache_dir", PARAM_STR, params::cache_dir),
     parameter(c"x5u", PARAM_STR, params::x5u),
     parameter(c"http_ca_file", PARAM_STR, params::http_ca_file),

@@ -15,7 +15,7 @@ impl Kind {
     pub(crate) fn of(name: &str) -> Result<Self> {
         match name {
             "CacheDirPath" | "CertCAFile" | "CertCAInter" | "CertCRLFile" | "x5u" => Ok(Self::Text),
-            "CacheExpires" | "CertVerify" | "AttrsVerify" => Ok(Self::Number),
+            "CacheExpires" | "CertVerify" | "AttrsVerify" | "KeyTables" => Ok(Self::Number),
             _ => Err(unknown(name)),
         }
     }
@@ -46,8 +46,18 @@ impl Settings {
         match name {
             "x5u" => self.config.x5u = value.to_owned(),
             "AttrsVerify" => self.ignore_attributes = value == "0",
+            "KeyTables" => self.set_key_tables(value)?,
             _ => self.config.set_option(&format!("{name}={value}"))?,
         }
+        Ok(())
+    }
+
+    fn set_key_tables(&mut self, value: &str) -> Result<()> {
+        let wrong = |_| Error::new(Code::Generic, format!("KeyTables={value} is not a number"));
+        let key_tables = value.parse().map_err(wrong)?;
+        let config = Config { key_tables, ..self.config.clone() };
+        config.check_values()?;
+        self.config = config;
         Ok(())
     }
 
@@ -59,6 +69,7 @@ impl Settings {
         let value = match name {
             "CacheExpires" => self.config.cache_expire,
             "CertVerify" => self.config.cert_verify.bits(),
+            "KeyTables" => self.config.key_tables,
             "AttrsVerify" => self.attributes().into(),
             _ => return Err(unknown(name)),
         };

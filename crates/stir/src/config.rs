@@ -25,6 +25,11 @@ pub const DEFAULT_CACHE_SIZE: u32 = 1024;
 pub const DEFAULT_TRUST_ANCHORS_STALE: u32 = 7 * 86_400;
 /// A list that stays in force for more than a year after its end has no end.
 const MAX_TRUST_ANCHORS_STALE: u32 = 366 * 86_400;
+/// What tables of keys take in a process, in KiB: 128 tables, with which a worker stays below 1 MiB. Most
+/// calls of a day are signed by fewer carriers.
+pub const DEFAULT_KEY_TABLES: u32 = 512;
+/// Tables for each of the field's 16,000 certificates take this.
+const MAX_KEY_TABLES: u32 = 65_536;
 /// More than a day to wait for a call's certificate, or a year to keep one, is a mistake in a cfg.
 const MAX_TIMEOUT: u32 = 60;
 const MAX_CACHE_SIZE: u32 = 1_000_000;
@@ -50,6 +55,8 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// Certificates kept in memory.
     pub cache_size: u32,
+    /// KiB for tables of the keys that sign calls, 4 each; 0 for none.
+    pub key_tables: u32,
     /// `x5u` for a call that names none.
     pub x5u: String,
     /// What is checked of a certificate.
@@ -102,6 +109,7 @@ impl Default for Config {
             cache_expire: DEFAULT_CACHE_EXPIRE,
             cache_dir: PathBuf::new(),
             cache_size: DEFAULT_CACHE_SIZE,
+            key_tables: DEFAULT_KEY_TABLES,
             x5u: String::new(),
             cert_verify: CertVerify::NONE,
             ca_file: PathBuf::new(),
@@ -238,6 +246,12 @@ impl Config {
         crate::fetch::check_settings(self)
     }
 
+    /// What the tables of keys run on: "s2n-bignum"; "aws-lc", which then verifies alone, in a build
+    /// that has none; "off" where the settings want none.
+    pub const fn tables(&self) -> &'static str {
+        if self.key_tables == 0 { "off" } else { p256_table::backend().name() }
+    }
+
     /// What is set and changes nothing as the rest is set, a sentence for each.
     pub fn unused(&self) -> Vec<String> {
         let own = &self.shaken;
@@ -312,6 +326,12 @@ impl Config {
             return Err(wrong(format!(
                 "trust_anchors_stale {} is not from 0 to {MAX_TRUST_ANCHORS_STALE} seconds",
                 self.trust_anchors_stale
+            )));
+        }
+        if (1..4).contains(&self.key_tables) || self.key_tables > MAX_KEY_TABLES {
+            return Err(wrong(format!(
+                "key_tables {} is neither 0 nor from 4 to {MAX_KEY_TABLES} KiB: a table takes 4",
+                self.key_tables
             )));
         }
         if !self.x5u.is_empty() {
@@ -397,6 +417,8 @@ mod tests {
         for (config, text) in [
             (Config { timeout: 0, ..Config::default() }, "timeout 0"),
             (Config { cache_size: 0, ..Config::default() }, "cache_size 0"),
+            (Config { key_tables: 3, ..Config::default() }, "key_tables 3"),
+            (Config { key_tables: 65_537, ..Config::default() }, "key_tables 65537"),
             (Config { cache_dir: "/nonexistent".into(), ..Config::default() }, "cache_dir"),
             (
                 Config { trust_anchors_stale: 40_000_000, ..Config::default() },

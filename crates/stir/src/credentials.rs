@@ -13,6 +13,7 @@ use crate::key::Credential;
 use crate::name::Folded;
 use crate::outcome::Step;
 use crate::store::Store;
+use crate::tables::KeyTables;
 use crate::trust::{Budget, Trust};
 use aws_lc_rs::digest::{SHA256, digest};
 use downloads::{Downloaded, Downloads, Source};
@@ -81,6 +82,7 @@ struct Lookups {
 /// Where verifying keys come from.
 pub(crate) struct Credentials {
     trust: Trust,
+    tables: KeyTables,
     fetcher: Box<dyn Fetch>,
     store: Option<Store>,
     /// Seconds that a download is kept in memory.
@@ -97,6 +99,7 @@ impl Credentials {
     pub(crate) fn new(config: &Config, fetcher: Box<dyn Fetch>, clock: Arc<dyn Clock>) -> Self {
         Self {
             trust: Trust::with_clock(config, clock),
+            tables: KeyTables::new(config.key_tables),
             fetcher,
             store: Store::new(&config.cache_dir, config.cache_expire),
             expire: config.cache_expire.into(),
@@ -174,6 +177,10 @@ impl Credentials {
 
     pub(crate) fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    pub(crate) fn tables(&self) -> &KeyTables {
+        &self.tables
     }
 
     /// How many certificates were looked for in memory since the last time: found, and not.

@@ -5,6 +5,8 @@ use crate::cert::{Certificate, Chain};
 use crate::error::{Code, Error, Result};
 use crate::pem::{self, SectionKind};
 use crate::profile::{self, Finding};
+use crate::tables::{KeyTable, KeyTables};
+use aws_lc_rs::digest::Digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
@@ -15,7 +17,7 @@ use p256::elliptic_curve::zeroize::Zeroizing;
 use p256::pkcs8::spki::SubjectPublicKeyInfoRef;
 use p256::pkcs8::{DecodePrivateKey, ObjectIdentifier, PrivateKeyInfoRef};
 use std::fmt::Display;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Octets of an ES256 signature: R and S of 32 each, never DER.
 pub const SIGNATURE_LEN: usize = 64;
@@ -179,6 +181,16 @@ impl VerifyingKey {
     pub fn verify(&self, message: &[u8], signature: &[u8; SIGNATURE_LEN]) -> bool {
         self.0.verify_sig(message, signature).is_ok()
     }
+
+    /// The same of a message's digest.
+    pub(crate) fn verify_digest(&self, digest: &Digest, signature: &[u8; SIGNATURE_LEN]) -> bool {
+        self.0.verify_digest_sig(digest, signature).is_ok()
+    }
+
+    /// The key as it was read, as a rule an uncompressed point.
+    pub(crate) fn point(&self) -> &[u8] {
+        self.0.as_ref()
+    }
 }
 
 /// What verifies a token: a key, with the certificates it came in.
@@ -192,6 +204,8 @@ pub struct Credential {
     facts: OnceLock<Result<Facts>>,
     /// Whether it was said what the certificate breaks.
     warned: OnceLock<()>,
+    /// Multiples of the key, for one that signs calls.
+    table: Arc<KeyTable>,
 }
 
 /// What a signer's certificate says beside its key.
@@ -223,7 +237,18 @@ impl Facts {
 
 impl Credential {
     fn new(key: VerifyingKey, chain: Option<Chain>) -> Self {
-        Self { key, chain, facts: OnceLock::new(), warned: OnceLock::new() }
+        Self { key, chain, facts: OnceLock::new(), warned: OnceLock::new(), table: Arc::default() }
+    }
+
+    /// Whether this is the key's signature of the message. The trust anchors must have vouched for the
+    /// certificate, where chains are checked.
+    pub(crate) fn verify(
+        &self,
+        message: &[u8],
+        signature: &[u8; SIGNATURE_LEN],
+        tables: &KeyTables,
+    ) -> bool {
+        tables.verify(&self.table, &self.key, message, signature)
     }
 
     /// Of a certificate and what followed it.

@@ -33,6 +33,7 @@ mod rich;
 pub mod shelf;
 mod sign;
 pub mod store;
+mod tables;
 pub mod tn;
 pub mod trust;
 pub mod uri;

@@ -103,11 +103,13 @@ impl Verifier {
     }
 
     /// Reads the files of trust anchors, intermediates and CRLs, so that what is good in them stays
-    /// in force whatever becomes of them. A server does this before it forks.
+    /// in force whatever becomes of them; makes what tables of keys share. A server does this before it
+    /// forks.
     ///
     /// # Errors
     /// As [`Trust::load`](crate::trust::Trust::load).
     pub fn load(&self) -> Result<()> {
+        self.credentials.tables().prepare();
         self.credentials.trust().load()
     }
 
@@ -250,7 +252,7 @@ impl Verifier {
         let signature = self.check_text(identity, header, claims, options, now)?;
         let info = identity.params.as_ref().and_then(|params| params.info).unwrap_or_default();
         let credential = self.credential(key, info, now, budget)?;
-        verify(&credential, identity.signed, &signature, budget)?;
+        self.verify(&credential, identity.signed, &signature, budget)?;
         // Without the attributes nothing says that the signer named this URL.
         if options.attributes {
             self.proven(key, info);
@@ -328,6 +330,24 @@ impl Verifier {
         }
     }
 
+    fn verify(
+        &self,
+        credential: &Credential,
+        signed: &str,
+        signature: &[u8; SIGNATURE_LEN],
+        budget: &Budget,
+    ) -> Result<()> {
+        budget.add(1);
+        if credential.verify(signed.as_bytes(), signature, self.credentials.tables()) {
+            Ok(())
+        } else {
+            Err(Error::new(
+                Code::SignatureInvalid,
+                "the signature does not verify: the token was changed, or signed by another key",
+            ))
+        }
+    }
+
     /// `iat` must lie within `expire` seconds before and `clock_skew` after now.
     fn check_freshness(&self, iat: i64, now: i64, expire: i64) -> Result<()> {
         let age = now.saturating_sub(iat);
@@ -370,21 +390,4 @@ fn decode_signature(part: &str) -> Result<[u8; SIGNATURE_LEN]> {
             format!("the signature has {} octets, not {SIGNATURE_LEN}", octets.len()),
         )
     })
-}
-
-fn verify(
-    credential: &Credential,
-    signed: &str,
-    signature: &[u8; SIGNATURE_LEN],
-    budget: &Budget,
-) -> Result<()> {
-    budget.add(1);
-    if credential.key.verify(signed.as_bytes(), signature) {
-        Ok(())
-    } else {
-        Err(Error::new(
-            Code::SignatureInvalid,
-            "the signature does not verify: the token was changed, or signed by another key",
-        ))
-    }
 }

@@ -89,6 +89,11 @@ int main(int argc, char **argv)
 		EXPECT(0, SecSIPIDOptGetN("AttrsVerify"));
 		EXPECT(0, SecSIPIDCheckFull(token, 0, 300, cert, 5));
 		EXPECT(0, SecSIPIDOptSetV("AttrsVerify=1"));
+		EXPECT(512, SecSIPIDOptGetN("KeyTables"));
+		EXPECT(-1, SecSIPIDOptSetN("KeyTables", 3));
+		EXPECT(0, SecSIPIDOptSetN("KeyTables", 0));
+		EXPECT(0, SecSIPIDOptGetN("KeyTables"));
+		EXPECT(0, SecSIPIDOptSetN("KeyTables", 512));
 		EXPECT(-205, SecSIPIDCheckFull(token, 0, 300, cert, 5));
 		free(token);
 	}

@@ -156,6 +156,8 @@ pub struct Check {
     pub cache_dir: PathBuf,
     /// Seconds that they are kept.
     pub cache_expire: Option<u32>,
+    /// KiB for tables of the keys that sign calls.
+    pub key_tables: Option<u32>,
     /// Bits of CertVerify; without them, what the files here ask for.
     pub cert_verify: Option<u32>,
     /// Trust anchors, PEM or a signed list.
@@ -329,6 +331,7 @@ impl Settings {
             expire: check.expire.or(default.expire),
             timeout: check.timeout.unwrap_or(default.timeout),
             cache_expire: check.cache_expire.unwrap_or(default.cache_expire),
+            key_tables: check.key_tables.unwrap_or(default.key_tables),
             cache_dir: check.cache_dir.clone(),
             cert_verify: CONFIGURATION.of(CertVerify::new(bits))?,
             ca_file: check.ca.clone(),

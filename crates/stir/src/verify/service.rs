@@ -3,7 +3,7 @@
 
 use super::plan::{Fields, of_diversion};
 use super::token::Token;
-use super::{PublicKey, Report, Verifier, verify};
+use super::{PublicKey, Report, Verifier};
 use crate::address::Address;
 use crate::authority::ClaimConstraints;
 use crate::error::{Code, Error, Result};
@@ -125,7 +125,7 @@ impl Verifier {
             credential.warn_of_findings(credential.facts()?, &token.x5u);
         }
         self.check_authority(&credential, &token.claims)?;
-        verify(&credential, token.identity.signed, &token.signature, budget)?;
+        self.verify(&credential, token.identity.signed, &token.signature, budget)?;
         self.proven(key, &token.x5u);
         Ok(credential)
     }
