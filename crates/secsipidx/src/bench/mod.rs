@@ -65,20 +65,24 @@ fn local(args: &cli::Bench) -> Result<ExitCode> {
     let signer = Signer::new(&Config::default());
     let sign = || signer.identity(&CALL, PrivateKey::Pem(&private));
     let identity = sign()?;
-    let verifier = Verifier::new(&Config::default());
+    let config = Config::default();
+    let verifier = Verifier::new(&config);
+    // Knows the key, and makes no table of it, as for a signer's first calls.
+    let without_tables = Verifier::new(&Config { key_tables: 0, ..config.clone() });
     let verify = || {
         let verifies = bare_public.verify(&message, &signature);
         verifies.then_some(()).ok_or_else(|| wrong("a signature does not verify"))
     };
-    let check = || {
+    let check = |verifier: &Verifier| {
         let key = PublicKey::Pem(&public);
         verifier.check([identity.as_str()], key, CheckOptions::default()).result
     };
-    let operations: [(_, _, Operation<'_>); 4] = [
+    let operations: [(_, _, Operation<'_>); 5] = [
         ("es256_sign", "ES256 signature", &|| bare.sign(&message).map(drop)),
         ("es256_verify", "ES256 verification", &verify),
         ("sign_call", "sign a call", &|| sign().map(drop)),
-        ("check_call", "check a call", &check),
+        ("check_known_signer", "check, known signer", &|| check(&verifier)),
+        ("check_new_signer", "check, new signer", &|| check(&without_tables)),
     ];
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let threads = if cpus == 1 { vec![1] } else { vec![1, cpus] };
@@ -94,16 +98,18 @@ fn local(args: &cli::Bench) -> Result<ExitCode> {
         }
     }
     Ok(output::print(&if args.json {
-        let version = env!("CARGO_PKG_VERSION");
-        format!("{}\n", json!({"version": version, "cpus": cpus, "measures": measures}))
+        let (version, tables) = (env!("CARGO_PKG_VERSION"), config.tables());
+        let json =
+            json!({"version": version, "cpus": cpus, "tables": tables, "measures": measures});
+        format!("{json}\n")
     } else {
-        table(&measures, cpus, round)
+        table(&measures, cpus, round, config.tables())
     }))
 }
 
-fn table(measures: &[Measure], cpus: usize, round: Duration) -> String {
+fn table(measures: &[Measure], cpus: usize, round: Duration, tables: &str) -> String {
     let mut out = format!(
-        "{cpus} CPUs; medians of {ROUNDS} rounds of {} ms\n\n{:<20}{:>8}{:>12}{:>12}\n",
+        "{cpus} CPUs; key tables: {tables}; medians of {ROUNDS} rounds of {} ms\n\n{:<20}{:>8}{:>12}{:>12}\n",
         round.as_millis(),
         "",
         "threads",
