@@ -57,7 +57,7 @@ pub struct Config {
     pub cache_size: u32,
     /// KiB for tables of the keys that sign calls, 4 each; 0 for none.
     pub key_tables: u32,
-    /// `x5u` for a call that names none.
+    /// `x5u` for a call that names none: a URL, or `file:///path` of a file that holds it.
     pub x5u: String,
     /// What is checked of a certificate.
     pub cert_verify: CertVerify,
@@ -335,7 +335,7 @@ impl Config {
             )));
         }
         if !self.x5u.is_empty() {
-            crate::sign::valid_x5u(&self.x5u, self.policy)
+            crate::sign::valid_setting(&self.x5u, self.policy)
                 .map_err(|e| wrong(e.message().to_owned()))?;
         }
         self.shaken.validate(self.policy, &self.numbering)

@@ -3,6 +3,7 @@
 mod div;
 mod keypair;
 mod parties;
+pub(crate) mod x5u_file;
 
 pub use div::DivCall;
 pub use parties::{MAX_DEST, MAX_URI_LEN};
@@ -11,6 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::fetch::is_url;
+use crate::file::Files;
 use crate::key::SigningKey;
 use crate::passport::{self, ALG, Ppt, TYP};
 use crate::policy::Policy;
@@ -53,7 +55,8 @@ pub struct Call<'a> {
     pub attest: &'a str,
     /// Origination identifier; empty for a new UUID (RFC 8588 §5).
     pub origid: &'a str,
-    /// Where verifiers find the certificate; empty for [`Config::x5u`].
+    /// Where verifiers find the certificate, or `file:///path` of a file that holds the URL; empty for
+    /// [`Config::x5u`].
     pub x5u: &'a str,
     /// The caller's name (`nam` of RFC 9795 §5.1); `None` or empty for none.
     pub rcd_nam: Option<&'a str>,
@@ -74,6 +77,8 @@ pub struct Signer {
     authority: bool,
     clock: Arc<dyn Clock>,
     files: KeyFiles,
+    /// URLs by the files that hold them.
+    x5us: Files<String>,
     texts: Mutex<LruCache<Vec<u8>, Arc<Pair>>>,
 }
 
@@ -93,6 +98,7 @@ impl Signer {
             authority: config.policy == Policy::Shaken && config.shaken.tn_authlist_match,
             clock,
             files: KeyFiles::new(config),
+            x5us: Files::new(),
             texts: Mutex::new(LruCache::unbounded()),
         }
     }
@@ -111,14 +117,14 @@ impl Signer {
         let origid = origid(call.origid)?;
         let rcd = rcd(call.rcd_nam)?;
         let iat = self.clock.now();
-        let key = self.key_for(key, orig.0, iat)?;
+        let (x5u, key) = self.with_x5u(x5u, || self.key_for(key, orig.0, iat))?;
         // Canonical (RFC 8225 §9) as it stands: members sorted, and no value that needs escaping
         // beyond what the parts do themselves.
         let attest = call.attest;
         let payload = format!(
             r#"{{"attest":"{attest}","dest":{dest},"iat":{iat},"orig":{orig},"origid":{origid}{rcd}}}"#
         );
-        header_field(Ppt::Shaken, x5u, &payload, &key)
+        header_field(Ppt::Shaken, &x5u, &payload, &key)
     }
 
     /// Refuses a request that was not sent just now, by the value of its Date header field: within
@@ -172,7 +178,7 @@ impl Signer {
     /// The `x5u` of a call, or the default.
     fn x5u<'a>(&'a self, x5u: &'a str) -> Result<&'a str> {
         let x5u = if x5u.is_empty() { &self.default_x5u } else { x5u };
-        valid_x5u(x5u, self.policy).map(|()| x5u)
+        valid_setting(x5u, self.policy).map(|()| x5u)
     }
 
     /// The key, if its certificate lets it sign for this party.
@@ -236,9 +242,14 @@ fn token(header: &str, payload: &str, key: &SigningKey) -> Result<String> {
     Ok(token)
 }
 
+/// Refuses an `x5u` that is neither a URL ([`valid_x5u`]) nor a file that holds one.
+pub(crate) fn valid_setting(x5u: &str, policy: Policy) -> Result<()> {
+    if x5u_file::path(x5u).is_some() { Ok(()) } else { valid_x5u(x5u, policy) }
+}
+
 /// Refuses an `x5u` that no verifier could fetch, or that would break the header field it is
 /// written into.
-pub(crate) fn valid_x5u(x5u: &str, policy: Policy) -> Result<()> {
+fn valid_x5u(x5u: &str, policy: Policy) -> Result<()> {
     let wrong = |why: String| Err(Error::new(Code::HeaderX5u, why));
     if x5u.is_empty() {
         return wrong("no x5u: give the URL of the certificate, or set the parameter x5u".into());

@@ -58,12 +58,12 @@ impl Signer {
         }
         let link = Self::link(&orig, &div, call.identities)?;
         let now = self.clock.now();
-        let key = self.key_for(key, div.text(), now)?;
+        let (x5u, key) = self.with_x5u(x5u, || self.key_for(key, div.text(), now))?;
         let (orig, div, iat) = (Member(&link.orig), Member(&link.div), link.iat);
         let iat = if now.saturating_sub(iat) <= MAX_COPIED_AGE { iat } else { now };
         // Canonical as it stands: see `identity`.
         let payload = format!(r#"{{"dest":{dest},"div":{div},"iat":{iat},"orig":{orig}}}"#);
-        header_field(Ppt::Div, x5u, &payload, &key)
+        header_field(Ppt::Div, &x5u, &payload, &key)
     }
 
     /// The first token that the diversion can follow. Its parties go into the new one as it has

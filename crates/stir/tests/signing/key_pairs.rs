@@ -263,3 +263,54 @@ fn a_certificate_for_numbers_signs_for_those_alone() {
     // The drop-in signs whatever it is told to.
     files.signer(Policy::Compat, "cert.pem").0.identity(&other, by_file).unwrap();
 }
+
+#[test]
+fn an_x5u_in_a_file_changes_with_its_key() {
+    let files = Files::new("x5u-file");
+    for n in (1..=40).map(|n| n.to_string()) {
+        fs::create_dir(files.folder.join(&n)).unwrap();
+        let key = Key::p256();
+        files.write(&format!("{n}/key.pem"), &private_pem(&key));
+        files.write(&format!("{n}/cert.pem"), &files.good(&key));
+        files.write(&format!("{n}/x5u"), &format!("https://e.org/{n}.pem\n"));
+    }
+    let switch = |to: &str| {
+        std::os::unix::fs::symlink(to, files.path("new")).unwrap();
+        fs::rename(files.path("new"), files.path("current")).unwrap();
+    };
+    switch("1");
+    let (signer, _) = files.signer(Policy::Shaken, "");
+    let x5u = format!("file://{}", files.path("current/x5u"));
+    let key = files.path("current/key.pem");
+    let sign = || signer.identity(&Call { x5u: &x5u, ..CALL }, PrivateKey::Path(&key)).unwrap();
+    // Whose key signed, by the certificate beside the URL's number.
+    let check = |identity: &str| {
+        let n = identity.split("https://e.org/").nth(1).unwrap().split(".pem").next().unwrap();
+        let chain = fs::read(files.path(&format!("{n}/cert.pem"))).unwrap();
+        let key = stir::key::Credential::from_pem(&chain).unwrap().key;
+        let (signed, signature) = identity.split(';').next().unwrap().rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        assert!(key.verify(signed.as_bytes(), signature.as_slice().try_into().unwrap()), "{n}");
+        n.to_owned()
+    };
+    assert_eq!(check(&sign()), "1");
+    switch("2");
+    assert_eq!(check(&sign()), "2");
+    // While calls are signed.
+    std::thread::scope(|scope| {
+        let calls = scope.spawn(|| while check(&sign()) != "40" {});
+        for n in 3..=40 {
+            switch(&n.to_string());
+            // Some calls between two rotations, which never go back.
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        calls.join().unwrap();
+    });
+    // A file that holds none, or is not there.
+    files.write("2/x5u", "file:///etc/passwd\n");
+    switch("2");
+    let refused = |x5u: &str| signer.identity(&Call { x5u, ..CALL }, PrivateKey::Path(&key));
+    assert_eq!(refused(&x5u).unwrap_err().code(), Code::HeaderX5u);
+    assert_eq!(refused("file:///nonexistent/x5u").unwrap_err().code(), Code::FileRead);
+    assert_eq!(refused("file://relative").unwrap_err().code(), Code::HeaderX5u);
+}
