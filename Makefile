@@ -98,8 +98,11 @@ install-tools:
 	install -d $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	$(TOOL) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/secsipidx.fish
 	install -D -m 644 crates/secsipidx/dist/secsipidx.toml $(DESTDIR)$(PREFIX)/share/doc/secsipidx/secsipidx.toml
+	install -m 644 crates/secsipidx/dist/sti.toml $(DESTDIR)$(PREFIX)/share/doc/secsipidx/sti.toml
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|/usr/bin/|$(PREFIX)/bin/|' crates/secsipidx/dist/secsipidx.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/secsipidx.service
+	for unit in $(notdir $(wildcard crates/secsipidx/dist/*.service crates/secsipidx/dist/*.timer)); do \
+		sed 's|/usr/bin/|$(PREFIX)/bin/|' crates/secsipidx/dist/$$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit; \
+	done
 
 # What packages are made of: the files that git has, in a tree of their own, since dpkg writes beside it.
 DEB := $(abspath $(TARGET))/deb

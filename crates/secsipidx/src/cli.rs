@@ -1,5 +1,6 @@
 //! The subcommands: help, completions and man pages are made from these definitions.
 
+pub mod doctor;
 pub mod lab;
 pub mod sti;
 
@@ -59,6 +60,8 @@ pub enum Command {
     Trust(sti::TrustArgs),
     /// Do all of that, for ever: the service
     Keep(sti::Keep),
+    /// Go through an installation: key, certificate, URL, list, CRL, clock; say what is wrong
+    Doctor(doctor::Doctor),
     /// Download a certificate as a verifier would, and show it
     Fetch(Fetch),
     /// Run the HTTP(S) service

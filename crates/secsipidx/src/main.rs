@@ -9,6 +9,7 @@
 mod bench;
 mod cli;
 mod commands;
+mod doctor;
 mod input;
 mod inspect;
 mod keys;
@@ -46,6 +47,7 @@ fn run(command: &Command) -> ExitCode {
         Command::Renew(args) => sti::renew(args),
         Command::Trust(args) => sti::trust(args),
         Command::Keep(args) => sti::keep(args),
+        Command::Doctor(args) => doctor::doctor(args),
         Command::Fetch(args) => commands::fetch(args),
         Command::Serve(args) => serve::serve(args),
         Command::Bench(args) => bench::bench(args),

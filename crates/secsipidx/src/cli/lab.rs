@@ -44,7 +44,7 @@ pub struct LabServe {
     #[arg(long, value_name = "SECONDS", default_value_t = 90 * 86_400, value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
     pub lifetime: u64,
     /// Seconds that CRL and list of CAs are valid
-    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30 * 86_400, value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
     pub list_lifetime: u64,
     /// Seconds that SPC tokens are valid
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(1..=315_360_000))]

@@ -79,13 +79,13 @@ pub fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Points a symbolic link somewhere else, in one step.
+/// Points a symbolic link somewhere else, in one step; whether it did not point there already.
 ///
 /// # Errors
 /// As [`write`].
-pub fn link(path: &Path, target: &Path) -> Result<()> {
+pub fn link(path: &Path, target: &Path) -> Result<bool> {
     if fs::read_link(path).is_ok_and(|there| there == target) {
-        return Ok(());
+        return Ok(false);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
@@ -93,6 +93,7 @@ pub fn link(path: &Path, target: &Path) -> Result<()> {
     std::os::unix::fs::symlink(target, &temporary)
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| sync(path.parent().unwrap_or(Path::new("."))))
+        .map(|()| true)
         .map_err(|e| failed(path, "can't be made a link", &e))
 }
 

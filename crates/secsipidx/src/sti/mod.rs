@@ -16,6 +16,7 @@ mod values;
 pub use keep::keep;
 
 use crate::cli::sti::{Enroll, Renew, Sti, TrustArgs};
+use crate::doctor::Patient;
 use crate::output;
 use crate::serve::logging;
 use config::Config;
@@ -23,6 +24,7 @@ use pairs::wrong;
 use renew::Wish;
 use report::Report;
 use serde_json::json;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use stir::Result;
 
@@ -107,4 +109,28 @@ fn check(args: &Sti, config: &Config) -> Result<ExitCode> {
     }
     let file = args.config.display();
     Err(wrong(format!("\"{file}\" can't be used:\n  {}", mistakes.join("\n  "))))
+}
+
+/// What doctor looks at, by a configuration.
+///
+/// # Errors
+/// What is wrong with the configuration.
+pub fn doctored(path: &Path) -> Result<Patient> {
+    let config = Config::read(path)?;
+    let mut patient = Patient { http_ca: config.http.ca_file.clone(), ..Patient::default() };
+    if let Some(own) = &config.own {
+        patient.key.clone_from(&own.install.key);
+        patient.certificate.clone_from(&own.install.certificate);
+        patient.spc.clone_from(&own.certificate.spc);
+        let pairs = pairs::Pairs::new(&own.install);
+        patient.x5u = format!("file://{}", pairs.root().join("current").join(pairs::X5U).display());
+    }
+    if let Some(trust) = &config.trust {
+        let file =
+            |url: &str, name| if url.is_empty() { PathBuf::new() } else { trust.folder.join(name) };
+        patient.anchors = file(&trust.list, trust::LIST);
+        patient.crl = file(&trust.crl, trust::CRL);
+        patient.anchors_signer.clone_from(&trust.list_signer);
+    }
+    Ok(patient)
 }

@@ -189,7 +189,9 @@ impl<'a> Pairs<'a> {
         }
         files::link(&self.root.join(CURRENT), Path::new(&pair.id))?;
         step("switched");
-        self.links()
+        self.links()?;
+        step("linked");
+        Ok(())
     }
 
     /// The names that the signer knows lead to the pair in force.
@@ -206,8 +208,9 @@ impl<'a> Pairs<'a> {
             if let Some(folder) = path.parent() {
                 files::folder(folder)?;
             }
-            files::link(path, &target)?;
-            step(if name == KEY { "key-linked" } else { "certificate-linked" });
+            if files::link(path, &target)? {
+                step(if name == KEY { "key-linked" } else { "certificate-linked" });
+            }
         }
         Ok(())
     }

@@ -92,7 +92,9 @@ fn put_into_force(
         utc(pair.chain.leaf().not_after()),
         pair.x5u
     ));
-    finish(pairs, own, report)
+    finish(pairs, own, report)?;
+    step("cleaned");
+    Ok(())
 }
 
 /// What comes after a switch: the command, and the old certificates.
@@ -120,7 +122,6 @@ fn finish(pairs: &Pairs<'_>, own: &Own, report: &mut Report) -> Result<()> {
             report.done.push(format!("no longer published: serial {}", old.id));
         }
     }
-    step("cleaned");
     Ok(())
 }
 

@@ -107,7 +107,8 @@ impl Service {
     /// Ours with these arguments; waits until it listens.
     pub fn ours(folder: &Folder, args: &[&str], env: &[(&str, &Path)]) -> Self {
         let mut command = Command::new(OURS);
-        command.args(args).current_dir(&folder.0).stdin(Stdio::null()).stderr(Stdio::piped());
+        command.args(args).current_dir(&folder.0).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.envs(env.iter().copied()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, log) = channel();
