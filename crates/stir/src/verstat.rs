@@ -137,10 +137,14 @@ const fn is_blank(c: u8) -> bool {
 fn value(text: &[u8], ends: &[u8]) -> usize {
     let blank = |text: &[u8]| text.iter().take_while(|c| c.is_ascii_whitespace()).count();
     let before = blank(text);
-    let Some(behind) = text[before..].strip_prefix(b"=") else { return 0 };
+    let until_it_ends = |text: &[u8]| text.iter().take_while(|c| !ends.contains(c)).count();
+    let Some(behind) = text[before..].strip_prefix(b"=") else {
+        // Behind a URI what stands at the name is the parameter's too; in one it may be the host.
+        return if ends.contains(&b'@') { 0 } else { until_it_ends(text) };
+    };
     let start = before + 1 + blank(behind);
     let value = &text[start..];
-    start + quoted(value).unwrap_or_else(|| value.iter().take_while(|c| !ends.contains(c)).count())
+    start + quoted(value).unwrap_or_else(|| until_it_ends(value))
 }
 
 #[cfg(test)]
@@ -204,6 +208,7 @@ mod tests {
             ("tel:+1;;verstat=a verstat=b", None, "tel:+1 verstat=b"),
             ("tel:+1;verstatus=x;x=verstat", None, "tel:+1;verstatus=x;x=verstat"),
             ("sip:verstat@verstat.example", None, "sip:verstat@verstat.example"),
+            ("<sip:+1@h>;verstat%3B;x", None, "<sip:+1@h>;x"),
             ("nonsense", passed, "nonsense"),
             ("", passed, ""),
         ] {
