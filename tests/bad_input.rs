@@ -108,7 +108,7 @@ fn identity_headers() {
         ("payload no object", body(&encode("1")), -231, "no object"),
         ("payload twice", body(&encode(r#"{"iat":1,"iat":1}"#)), -231, "stands twice"),
         ("payload deep", body(&encode(&deep)), -231, "recursion"),
-        ("iat string", body(&claims("\"1\"")), -231, "iat is no integer"),
+        ("iat string", body(&claims("\"1\"")), -231, "not a number of seconds"),
         ("iat 1e400", body(&claims("1e400")), -231, "no JSON"),
         ("iat zero", body(&claims("0")), -232, "iat is 0"),
         ("iat negative", body(&claims("-5")), -232, "iat is -5"),
