@@ -122,7 +122,7 @@ fn the_headers_compile_as_c_and_as_cpp() {
 
 #[test]
 fn the_program_in_the_docs_compiles() {
-    let docs = repository("../../docs/libsecsipid.md");
+    let docs = repository("docs/libsecsipid.md");
     let (_, rest) = docs.split_once("```c\n").unwrap();
     let folder = Folder::new();
     folder.write("use.c", rest.split_once("```").unwrap().0);
@@ -151,7 +151,7 @@ fn the_header_agrees_with_the_stock_one() {
 #[test]
 fn the_library_has_the_stock_name_and_exports_nothing_else() {
     let ours = symbols(&built("libsecsipid.so"));
-    let header = repository("include/libsecsipid.h");
+    let header = repository("crates/libsecsipid/include/libsecsipid.h");
     assert_eq!(ours.len(), 13, "{ours:?}");
     for name in &ours {
         assert!(header.contains(&format!("{name}(")), "{name} is exported, but not declared");
@@ -240,7 +240,7 @@ fn every_function_does_what_the_stock_one_does() {
 
 /// The differences in docs/compatibility.md: stock's and our result by label.
 fn listed() -> BTreeMap<String, (String, String)> {
-    let docs = repository("../../docs/compatibility.md");
+    let docs = repository("docs/compatibility.md");
     let mut listed = BTreeMap::new();
     for row in docs.lines().filter(|line| line.starts_with("| L")) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
