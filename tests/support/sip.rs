@@ -60,7 +60,7 @@ impl Request {
 }
 
 /// What is sent for a text. Characters from U+F700 to U+F7FF stand for single octets.
-fn octets(text: &str) -> Vec<u8> {
+pub fn octets(text: &str) -> Vec<u8> {
     text.chars()
         .flat_map(|c| match u32::from(c) {
             code @ 0xf700..=0xf7ff => vec![(code & 0xff) as u8],

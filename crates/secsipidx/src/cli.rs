@@ -9,7 +9,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
-use stir::{CertVerify, Config, Numbering, Result};
+use stir::{CertVerify, Config, Numbering, Policy, Result, Shaken};
 
 /// STIR/SHAKEN on the command line and over HTTP: sign calls, check and explain Identity headers,
 /// make keys and certificates
@@ -200,9 +200,13 @@ impl Check {
 /// What is checked, and with what.
 #[derive(Args, Debug)]
 pub struct Trust {
-    /// Seconds that a token may be old
-    #[arg(long, value_name = "SECONDS", default_value_t = Config::default().expire())]
-    pub expire: u32,
+    /// compat: the token alone, as the stock tool; shaken: the whole message, as the module's policy
+    /// shaken, which needs --ca
+    #[arg(long, value_name = "POLICY", default_value = "compat", value_parser = ["compat", "shaken"])]
+    pub policy: String,
+    /// Seconds that a token may be old [default: 300, or 60 under policy shaken]
+    #[arg(long, value_name = "SECONDS")]
+    pub expire: Option<u32>,
     /// Trust anchors, PEM or a policy administrator's signed list: checks the certificate's chain
     /// and time
     #[arg(long, value_name = "FILE")]
@@ -228,6 +232,12 @@ pub struct Trust {
     /// Proxy for downloads
     #[arg(long, value_name = "URL", default_value = "")]
     pub http_proxy: String,
+    /// Hosts and networks that may be asked for certificates, also if they are not public
+    #[arg(long, value_name = "LIST", default_value = "")]
+    pub x5u_permit: String,
+    /// Those that may not
+    #[arg(long, value_name = "LIST", default_value = "")]
+    pub x5u_deny: String,
 }
 
 impl Trust {
@@ -248,7 +258,13 @@ impl Trust {
         }
         let path = |path: &Option<PathBuf>| path.clone().unwrap_or_default();
         let config = Config {
-            expire: Some(self.expire),
+            policy: Policy::named(&self.policy)?,
+            shaken: Shaken {
+                x5u_permit: self.x5u_permit.clone(),
+                x5u_deny: self.x5u_deny.clone(),
+                ..Shaken::default()
+            },
+            expire: self.expire,
             timeout: self.timeout,
             cache_dir: path(&self.cache_dir),
             cert_verify: CertVerify::new(bits)?,

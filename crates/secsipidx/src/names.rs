@@ -4,7 +4,7 @@
 use stir::{Error, Result};
 
 /// The module's names, and its user.
-const MODULE: [&str; 17] = [
+const MODULE: [&str; 18] = [
     "CertCAFile",
     "CertCAInter",
     "CertCRLFile",
@@ -21,6 +21,7 @@ const MODULE: [&str; 17] = [
     "trust_anchors_key",
     "trust_anchors_stale",
     "trust_intermediates",
+    "trust_anchors",
     "the user that Kamailio runs as",
 ];
 const USER: &str = "the user that this runs as";
@@ -46,6 +47,7 @@ pub const CONFIGURATION: Names = Names([
     "check.list_key",
     "7 days",
     "check.intermediates",
+    "check.trust_anchors",
     USER,
 ]);
 
@@ -58,8 +60,8 @@ pub const FLAGS: Names = Names([
     "--http-ca",
     "--http-proxy",
     "--cache-dir",
-    "x5u_permit",
-    "x5u_deny",
+    "--x5u-permit",
+    "--x5u-deny",
     "--country-code",
     "--international-prefix",
     "--national-prefix",
@@ -67,6 +69,7 @@ pub const FLAGS: Names = Names([
     "--list-key",
     "7 days",
     "--intermediates",
+    "--ca",
     USER,
 ]);
 
@@ -88,6 +91,7 @@ pub const STOCK: Names = Names([
     "-list-key",
     "7 days",
     "-ca-inter",
+    "-ca-file",
     USER,
 ]);
 

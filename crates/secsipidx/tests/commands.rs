@@ -219,9 +219,9 @@ fn inspect_explains_what_is_right_and_what_is_wrong() {
         "SPC 1234",
         "pass signature verifies",
         "pass chain leads to a trust anchor",
-        "pass orig is who",
-        "FAIL dest is who To says: 12025550100 and 12025550199",
-        "\nnot valid (-502): dest is who To says",
+        "pass orig is the caller: 12155550100",
+        "FAIL dest is the called number: dest 12025550100 is not",
+        "\nnot valid (-502): dest 12025550100 is not",
     ] {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }

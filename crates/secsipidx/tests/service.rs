@@ -40,7 +40,7 @@ fn json_signs_verifies_and_inspects() {
     let rules = shown["identities"][0]["rules"].as_array().unwrap();
     let failed: Vec<_> = rules.iter().filter(|rule| rule["outcome"] == "fail").collect();
     assert_eq!(failed.len(), 1, "{failed:?}");
-    assert_eq!(failed[0]["rule"], "orig is who P-Asserted-Identity or From says");
+    assert_eq!(failed[0]["rule"], "orig is the caller");
     assert_eq!(shown["identities"][0]["certificates"][0]["tn_auth_list"][0], "SPC 1234");
 
     let metrics = service.get("/metrics").body;

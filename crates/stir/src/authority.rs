@@ -93,7 +93,7 @@ impl TnAuthList {
     ///
     /// # Errors
     /// As [`TnAuthList::from_der`]: whom it lets its holder speak for is not known.
-    pub(crate) fn of(certificate: &Certificate) -> Result<Option<Self>> {
+    pub fn of(certificate: &Certificate) -> Result<Option<Self>> {
         match certificate.extension(TN_AUTH_LIST) {
             None => Ok(None),
             Some((_, der)) if is_bare_text(der) => Ok(None),

@@ -122,7 +122,7 @@ impl JoseHeader {
     }
 
     /// The same for a token of another extension.
-    pub(crate) fn check_as(&self, ppt: Ppt) -> Result<()> {
+    pub fn check_as(&self, ppt: Ppt) -> Result<()> {
         expect("alg", &self.alg, ALG, Code::HeaderAlg)?;
         expect("typ", &self.typ, TYP, Code::HeaderTyp)?;
         expect("ppt", &self.ppt, ppt.name(), Code::HeaderPpt)?;
@@ -179,7 +179,7 @@ impl Claims {
     }
 
     /// The same for a token of another extension.
-    pub(crate) fn parse_as(ppt: Ppt, part: &str) -> Result<Self> {
+    pub fn parse_as(ppt: Ppt, part: &str) -> Result<Self> {
         if part.is_empty() {
             return Err(wrong("the payload is empty"));
         }

@@ -198,6 +198,21 @@ impl Verifier {
         })
     }
 
+    /// Whether a token is of a call, as policy shaken compares them: its `orig` with the caller, and its
+    /// `dest` with the called number.
+    pub fn compare(&self, claims: &Claims, call: &SipCall<'_>) -> [Result<()>; 2] {
+        let called = self.check_called(claims, call, self.shaken.dest_source);
+        [self.check_caller(claims, call), called]
+    }
+
+    /// Whether a token that is not diverted may have this `iat`.
+    ///
+    /// # Errors
+    /// [`Code::PayloadIat`] if it is too old, or in the future.
+    pub fn is_fresh(&self, iat: i64) -> Result<()> {
+        self.check_freshness(iat, self.clock.now(), self.expire)
+    }
+
     /// What is at a URL, by way of the caches.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! Certificates for people: names, dates, and the numbers that they are for (RFC 8226 §9).
 
+use der::Encode;
 use der::asn1::{Ia5String, ObjectIdentifier};
-use der::{Decode, Encode};
 use serde::Serialize;
-use std::fmt;
+use stir::authority::TnAuthList;
 use stir::cert::Certificate;
 
 /// Its type.
@@ -41,7 +41,10 @@ impl CertView {
             not_before: utc(certificate.not_before()),
             not_after: utc(certificate.not_after()),
             in_time: (certificate.not_before()..=certificate.not_after()).contains(&now),
-            tn_auth_list: certificate.extension(TN_AUTH_LIST).map(|(_, der)| tn_auth_list(der)),
+            tn_auth_list: match TnAuthList::of(certificate) {
+                Ok(list) => list.as_ref().map(entries),
+                Err(e) => Some(vec![e.message().to_owned()]),
+            },
         }
     }
 }
@@ -54,39 +57,19 @@ pub fn utc(seconds: i64) -> String {
         .map_or_else(|| seconds.to_string(), |time| time.to_string())
 }
 
-/// One entry of a TNAuthList (RFC 8226 §9; the module has explicit tags).
+/// The entries of a TNAuthList.
+fn entries(list: &TnAuthList) -> Vec<String> {
+    let spcs = list.spcs.iter().map(|code| format!("SPC {code}"));
+    let ranges = list.ranges.iter().map(|(start, count)| format!("{count} numbers from {start}"));
+    let numbers = list.numbers.iter().map(|number| format!("number {number}"));
+    spcs.chain(ranges).chain(numbers).take(MAX_SHOWN).collect()
+}
+
+/// One entry of a TNAuthList that is written (RFC 8226 §9; the module has explicit tags).
 #[derive(Clone, Debug, der::Choice)]
 enum Entry {
     #[asn1(context_specific = "0", tag_mode = "EXPLICIT", constructed = "true")]
     Spc(Ia5String),
-    #[asn1(context_specific = "1", tag_mode = "EXPLICIT", constructed = "true")]
-    Range(Range),
-    #[asn1(context_specific = "2", tag_mode = "EXPLICIT", constructed = "true")]
-    One(Ia5String),
-}
-
-#[derive(Clone, Debug, der::Sequence)]
-struct Range {
-    start: Ia5String,
-    count: u64,
-}
-
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Spc(code) => write!(f, "SPC {code}"),
-            Self::Range(Range { start, count }) => write!(f, "{count} numbers from {start}"),
-            Self::One(number) => write!(f, "number {number}"),
-        }
-    }
-}
-
-/// The entries of a TNAuthList, or one that says it makes no sense.
-fn tn_auth_list(der: &[u8]) -> Vec<String> {
-    match Vec::<Entry>::from_der(der) {
-        Ok(list) => list.iter().take(MAX_SHOWN).map(ToString::to_string).collect(),
-        Err(e) => vec![format!("makes no sense: {e}")],
-    }
 }
 
 /// The value of a TNAuthList extension for these service provider codes.
@@ -109,10 +92,10 @@ mod tests {
     fn tn_auth_lists_are_read_and_written() {
         let codes = ["1234".to_owned(), "567A".to_owned()];
         assert_eq!(encode_spcs(&codes[..1]).unwrap(), b"\x30\x08\xa0\x06\x16\x041234");
-        assert_eq!(tn_auth_list(&encode_spcs(&codes).unwrap()), ["SPC 1234", "SPC 567A"]);
+        let shown = |der: &[u8]| TnAuthList::from_der(der).map(|list| entries(&list));
+        assert_eq!(shown(&encode_spcs(&codes).unwrap()).unwrap(), ["SPC 1234", "SPC 567A"]);
         let range = b"\x30\x10\xa1\x09\x30\x07\x16\x0212\x02\x01\x0a\xa2\x03\x16\x013";
-        assert_eq!(tn_auth_list(range), ["10 numbers from 12", "number 3"]);
-        assert!(tn_auth_list(b"junk")[0].starts_with("makes no sense"));
+        assert_eq!(shown(range).unwrap(), ["10 numbers from 12", "number 3"]);
         assert_eq!(utc(1_700_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(utc(-1), "-1");
     }

@@ -1,24 +1,27 @@
 //! Everything about an Identity header field that can be said: its parts, its certificates, and
-//! each rule with what came of it. The verdict is [`Verifier`]'s on the token, and whether it is of
-//! the call that it came with; the rules show the way there.
+//! each rule with what came of it. The rules and the verdict are the core's, which the module asks too:
+//! under policy shaken the verdict is [`Verifier::check_call`]'s on the whole message, under compat
+//! [`Verifier::check`]'s on the token, and whether it is of the call that it came with.
 
 pub mod cert;
 pub mod text;
 
-use crate::source::{Found, Source};
+use crate::source::{Message, Source};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cert::{CertView, utc};
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
+use stir::authority::TnAuthList;
 use stir::fetch::is_url;
 use stir::identity::Identity;
 use stir::key::{Credential, SIGNATURE_LEN};
 use stir::passport::{Claims, JoseHeader};
 use stir::trust::Trust;
 use stir::{
-    CheckOptions, Clock, Code, Config, Error, PublicKey, Result, SystemClock, Verifier, party,
+    CheckOptions, Clock, Config, Error, Policy, Ppt, PublicKey, Report, Result, SystemClock,
+    Verifier,
 };
 
 /// The codes of downloads ([`stir::Code`]).
@@ -101,23 +104,43 @@ pub struct Inspector {
     config: Config,
     verifier: Arc<Verifier>,
     trust: Trust,
+    clock: Arc<dyn Clock>,
 }
 
 impl Inspector {
     /// With these settings.
     pub fn new(config: &Config, verifier: Arc<Verifier>) -> Self {
-        Self { config: config.clone(), verifier, trust: Trust::new(config) }
+        let (config, trust) = (config.clone(), Trust::new(config));
+        Self { config, verifier, trust, clock: Arc::new(SystemClock) }
     }
 
     /// The header fields of a source, at most so many of them.
     pub fn inspect(&self, source: &Source, key: Option<&str>, most: usize) -> Vec<Inspection> {
-        source.0.iter().take(most).map(|found| self.one(found, key)).collect()
+        let mut all = Vec::new();
+        for message in &source.0 {
+            if all.len() == most {
+                break;
+            }
+            let location = key.map_or(PublicKey::Info, PublicKey::Location);
+            let shaken = self.verifier.policy() == Policy::Shaken;
+            let whole = shaken.then(|| self.verifier.check_call(&message.call(), location));
+            let left = most - all.len();
+            all.extend(message.identities.iter().take(left).map(|value| {
+                let alone =
+                    || self.verifier.check([value.as_str()], location, CheckOptions::default());
+                self.one(value, message, key, &whole.clone().unwrap_or_else(alone))
+            }));
+        }
+        all
     }
 
-    fn one(&self, found: &Found, key: Option<&str>) -> Inspection {
-        let value = found.identity.as_str();
-        let location = key.map_or(PublicKey::Info, PublicKey::Location);
-        let report = self.verifier.check([value], location, CheckOptions::default());
+    fn one(
+        &self,
+        value: &str,
+        message: &Message,
+        key: Option<&str>,
+        report: &Report,
+    ) -> Inspection {
         let mut inspection = Inspection {
             header: Value::Null,
             payload: Value::Null,
@@ -132,7 +155,7 @@ impl Inspector {
         };
         let mut rules = Rules(Vec::new());
         match Identity::parse(value) {
-            Ok(identity) => self.parts(&identity, found, key, &mut inspection, &mut rules),
+            Ok(identity) => self.parts(&identity, message, key, &mut inspection, &mut rules),
             Err(e) => rules.fail("form: token;info=<URL>", &e),
         }
         inspection.rules = rules.0;
@@ -142,7 +165,7 @@ impl Inspector {
     fn parts(
         &self,
         identity: &Identity<'_>,
-        found: &Found,
+        message: &Message,
         key: Option<&str>,
         inspection: &mut Inspection,
         rules: &mut Rules,
@@ -155,31 +178,46 @@ impl Inspector {
         inspection.info = owned(params.and_then(|p| p.info));
         inspection.alg = owned(params.and_then(|p| p.alg));
         inspection.ppt = owned(params.and_then(|p| p.ppt));
+        let header = JoseHeader::parse(identity.header);
+        // Policy compat knows no other.
+        let ppt = match &header {
+            Ok(header) if self.verifier.policy() == Policy::Shaken => Ppt::named(&header.ppt),
+            _ => None,
+        }
+        .unwrap_or(Ppt::Shaken);
         match params {
             Some(params) => {
-                rules.add("parameters: ES256, shaken", params.check().map(|()| String::new()));
+                if ppt == Ppt::Shaken {
+                    rules.add("parameters: ES256, shaken", params.check().map(|()| String::new()));
+                }
                 rules.add("parameter info", params.info().map(ToOwned::to_owned));
             }
             None => rules.skip("parameters", "there are none"),
         }
-        match JoseHeader::parse(identity.header) {
+        match header {
             Ok(header) => {
                 rules.add(
                     "JOSE header: ES256, passport, shaken",
-                    header.check().map(|()| String::new()),
+                    header.check_as(ppt).map(|()| ppt.name().to_owned()),
                 );
                 let same = params.and_then(|p| p.info) == Some(header.x5u.as_str());
                 rules.is("x5u is info", same, &header.x5u);
             }
             Err(e) => rules.fail("JOSE header", &e),
         }
-        match Claims::parse(identity.payload) {
+        match Claims::parse_as(ppt, identity.payload) {
             Ok(claims) => {
                 rules.pass("claims: attest, orig, dest, iat, origid", "");
                 inspection.signed_at = Some(utc(claims.iat));
-                self.freshness(claims.iat, rules);
-                let parties = parties(&claims, found, rules);
-                if inspection.verdict.valid {
+                let age = self.clock.now().saturating_sub(claims.iat);
+                let fresh = self.verifier.is_fresh(claims.iat);
+                let text = || {
+                    format!("{}, {age} s ago; at most {}", utc(claims.iat), self.config.expire())
+                };
+                rules.add("iat is fresh", fresh.map(|()| text()));
+                let parties = self.parties(&claims, ppt, message, rules);
+                // Policy shaken has compared them.
+                if inspection.verdict.valid && self.verifier.policy() == Policy::Compat {
                     inspection.verdict = Verdict::new(&parties);
                 }
             }
@@ -215,11 +253,29 @@ impl Inspector {
         }
     }
 
-    fn freshness(&self, iat: i64, rules: &mut Rules) {
-        let age = SystemClock.now().saturating_sub(iat);
-        let fresh = age <= self.config.expire().into() && age >= -i64::from(self.config.clock_skew);
-        let text = format!("{}, {age} s ago; at most {}", utc(iat), self.config.expire());
-        rules.is("iat is fresh", fresh, &text);
+    /// Compares the claims with the message they came in, as far as it says something of them.
+    fn parties(
+        &self,
+        claims: &Claims,
+        ppt: Ppt,
+        message: &Message,
+        rules: &mut Rules,
+    ) -> Result<()> {
+        let [caller, called] = self.verifier.compare(claims, &message.call());
+        let (orig, dest) = ("orig is the caller", "dest is the called number");
+        let mut result = Ok(());
+        if message.names_caller() {
+            rules.add(orig, caller.clone().map(|()| claims.orig.clone()));
+            result = caller;
+        }
+        if ppt != Ppt::Shaken || (self.verifier.policy() == Policy::Shaken && is_diverted(message))
+        {
+            rules.skip(dest, "the call was diverted, or this token is not the call's own");
+        } else if message.names_called() {
+            rules.add(dest, called.clone().map(|()| claims.dest.join(", ")));
+            result = result.and(called);
+        }
+        result
     }
 
     /// From the operator's path or URL. What a header names is never a path, and is asked only if
@@ -237,7 +293,7 @@ impl Inspector {
     }
 
     fn chain(&self, credential: &Credential, inspection: &mut Inspection, rules: &mut Rules) {
-        let now = SystemClock.now();
+        let now = self.clock.now();
         let Some(chain) = &credential.chain else {
             return rules.skip("certificate", "it is a bare public key");
         };
@@ -246,11 +302,11 @@ impl Inspector {
         let Some(leaf) = inspection.certificates.first() else { return };
         let time = format!("{} to {}", leaf.not_before, leaf.not_after);
         rules.is("certificate is in time", leaf.in_time, &time);
-        rules.is(
-            "certificate has a TNAuthList",
-            leaf.tn_auth_list.is_some(),
-            &leaf.tn_auth_list.as_ref().map(|list| list.join(", ")).unwrap_or_default(),
-        );
+        let list = leaf.tn_auth_list.as_ref().map(|list| list.join(", ")).unwrap_or_default();
+        match TnAuthList::of(chain.leaf()) {
+            Ok(found) => rules.is("certificate has a TNAuthList", found.is_some(), &list),
+            Err(e) => rules.fail("certificate has a TNAuthList", &e),
+        }
         if self.config.cert_verify.bits() == 0 {
             rules.skip("chain leads to a trust anchor", "no anchors are given");
         } else {
@@ -272,23 +328,12 @@ pub fn credential_of_file(path: &str) -> Result<Credential> {
         .map_err(|e| Error::new(e.code(), format!("file \"{path}\": {}", e.message())))
 }
 
-/// Compares the claims with the message they came in.
-fn parties(claims: &Claims, found: &Found, rules: &mut Rules) -> Result<()> {
-    let mut result = Ok(());
-    let mut compare = |rule: &'static str, code, token: &[String], message: &Option<String>| {
-        let Some(message) = message else { return };
-        let same = token.iter().any(|party| party::same(party, message));
-        let text = format!("{} and {message}", token.join(", "));
-        rules.is(rule, same, &text);
-        if !same && result.is_ok() {
-            result = Err(Error::new(code, format!("{rule}: {text}")));
-        }
-    };
-    let orig = std::slice::from_ref(&claims.orig);
-    let rule = "orig is who P-Asserted-Identity or From says";
-    compare(rule, Code::OrigMismatch, orig, &found.caller);
-    compare("dest is who To says", Code::DestMismatch, &claims.dest, &found.called);
-    result
+/// Whether a diversion is among its header fields (RFC 8946).
+fn is_diverted(message: &Message) -> bool {
+    message.identities.iter().any(|value| {
+        let header = Identity::parse(value).and_then(|identity| JoseHeader::parse(identity.header));
+        header.is_ok_and(|header| header.ppt == Ppt::Div.name())
+    })
 }
 
 /// A part of the token as JSON, as text where it is none.
@@ -325,6 +370,93 @@ impl Rules {
         match result {
             Ok(text) => self.pass(rule, &text),
             Err(e) => self.fail(rule, &e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use stir::{Fetch, Fetched, Numbering};
+
+    /// When the inputs were signed.
+    struct Then;
+
+    impl Clock for Then {
+        fn now(&self) -> i64 {
+            1_795_806_000
+        }
+    }
+
+    struct Nowhere;
+
+    impl Fetch for Nowhere {
+        fn fetch(&self, url: &str) -> Result<Fetched> {
+            panic!("{url} is downloaded")
+        }
+    }
+
+    fn field(name: &str) -> String {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/field");
+        folder.join(name).display().to_string()
+    }
+
+    fn inspect(input: &str, key: &str, config: &Config) -> Vec<Inspection> {
+        let verifier = Verifier::with(config, Arc::new(Then), Box::new(Nowhere));
+        let inspector =
+            Inspector { clock: Arc::new(Then), ..Inspector::new(config, verifier.into()) };
+        let source = Source::read(&field(input)).unwrap();
+        inspector.inspect(&source, Some(&field(key)), usize::MAX)
+    }
+
+    fn configs(country_code: &str) -> [Config; 2] {
+        let numbering = Numbering { country_code: country_code.into(), ..Numbering::default() };
+        let compat = Config { numbering, ..Config::default() };
+        let policy = Policy::Shaken;
+        let trust_anchors = field("lab-leaf.pem").into();
+        [compat.clone(), Config { policy, trust_anchors, ..compat }]
+    }
+
+    #[test]
+    fn inputs_of_the_field_are_judged_as_the_module_judges_them() {
+        for (input, country_code, [compat, shaken]) in [
+            ("inspect-to-another.sip", "", [1, 1]),
+            ("inspect-pai-two-values.sip", "", [1, 1]),
+            ("inspect-to-national.sip", "1", [1, 1]),
+            ("inspect-latin1.sip", "", [1, 1]),
+            // Without a message there is no caller to compare with.
+            ("inspect-bom.txt", "", [1, -501]),
+        ] {
+            for (config, expected) in configs(country_code).iter().zip([compat, shaken]) {
+                let [found] = &inspect(input, "lab-leaf.pem", config)[..] else {
+                    panic!("{input}")
+                };
+                let verdict = &found.verdict;
+                assert_eq!(verdict.code, expected, "{input} {:?}: {verdict:?}", config.policy);
+                let failed: Vec<_> =
+                    found.rules.iter().filter(|rule| rule.outcome == Outcome::Fail).collect();
+                assert!(failed.is_empty(), "{input} {:?}: {failed:?}", config.policy);
+            }
+        }
+    }
+
+    #[test]
+    fn a_certificate_whose_tn_auth_list_makes_no_sense_fails_its_rule() {
+        let [config, _] = configs("");
+        let found = inspect("inspect-latin1.sip", "inspect-tnauthlist-truncated.pem", &config);
+        let rule = found[0].rules.iter().find(|rule| rule.rule.contains("TNAuthList")).unwrap();
+        assert!(rule.outcome == Outcome::Fail && rule.text.contains("(-116)"), "{rule:?}");
+    }
+
+    #[test]
+    fn a_capture_that_is_not_text_says_what_to_do() {
+        for magic in [&b"\xd4\xc3\xb2\xa1\x02\0"[..], b"\x0a\x0d\x0d\x0a\0"] {
+            let path = std::env::temp_dir().join(format!("secsipidx-pcap-{}", std::process::id()));
+            std::fs::write(&path, magic).unwrap();
+            let error = Source::read(&path.display().to_string()).unwrap_err();
+            std::fs::remove_file(path).unwrap();
+            assert!(error.message().contains("tcpdump -A -r"), "{error}");
         }
     }
 }

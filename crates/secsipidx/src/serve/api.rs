@@ -108,7 +108,7 @@ impl App {
         let key = &self.settings.check.key;
         let key = Some(key.as_str()).filter(|key| !key.is_empty());
         let all = self.inspector.inspect(&source, key, stir::MAX_IDENTITIES);
-        let left_out = source.0.len() - all.len();
+        let left_out = source.identities().count() - all.len();
         json_body(StatusCode::OK, &json!({"identities": all, "left_out": left_out}))
     }
 
