@@ -17,6 +17,9 @@ pub struct Message {
     pub to: String,
     /// The Request-URI, likewise.
     pub request_uri: String,
+    /// Call-ID of a call that goes on; none of a text: what is looked at after the call is not a token that
+    /// comes again.
+    pub call_id: Option<String>,
 }
 
 impl Message {
@@ -28,8 +31,7 @@ impl Message {
             from: Address::of_header(&self.from),
             to: Address::of_header(&self.to),
             request_uri: Address::of_uri(&self.request_uri),
-            // What is looked at after the call is not a token that comes again.
-            call_id: None,
+            call_id: self.call_id.as_deref(),
             ..SipCall::default()
         }
     }

@@ -109,6 +109,14 @@ impl Signer {
     /// [`Code::PayloadParse`] for parties, attestation, origid or name, [`Code::HeaderX5u`] for
     /// x5u, and the codes of the key.
     pub fn identity(&self, call: &Call<'_>, key: PrivateKey<'_>) -> Result<String> {
+        self.identity_at(call, key, self.clock.now())
+    }
+
+    /// The same with this `iat`, which the caller has found to be fresh.
+    ///
+    /// # Errors
+    /// As [`Signer::identity`].
+    pub fn identity_at(&self, call: &Call<'_>, key: PrivateKey<'_>, iat: i64) -> Result<String> {
         let orig = parties::read(&self.numbering, call.orig)?;
         let orig = Member(orig.text());
         let dest = Dest::read(&self.numbering, call.dest)?;
@@ -116,8 +124,8 @@ impl Signer {
         let x5u = self.x5u(call.x5u)?;
         let origid = origid(call.origid)?;
         let rcd = rcd(call.rcd_nam)?;
-        let iat = self.clock.now();
-        let (x5u, key) = self.with_x5u(x5u, || self.key_for(key, orig.0, iat))?;
+        let now = self.clock.now();
+        let (x5u, key) = self.with_x5u(x5u, || self.key_for(key, orig.0, now))?;
         // Canonical (RFC 8225 §9) as it stands: members sorted, and no value that needs escaping
         // beyond what the parts do themselves.
         let attest = call.attest;

@@ -2,17 +2,17 @@
 
 use super::app::{Answer, App, body, text};
 use crate::commands::report_json;
-use crate::source::Source;
+use crate::source::{Message, Source};
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use stir::{Call, CheckOptions, Code, Error, PrivateKey, PublicKey, Report, Result};
+use stir::{Call, Code, DivCall, Error, Policy, PrivateKey, PublicKey, Report, Result};
 
 /// `POST /v1/sign`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SignRequest {
+pub(super) struct SignRequest {
     orig: String,
     dest: String,
     attest: String,
@@ -22,35 +22,31 @@ struct SignRequest {
     x5u: String,
 }
 
-/// `POST /v1/verify`: one header field's value, or several.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// `POST /v1/verify`: one header field's value, or several, and the call that they came with; values of
+/// header fields as they were received.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct VerifyRequest {
-    #[serde(default)]
     identity: Option<String>,
-    #[serde(default)]
     identities: Vec<String>,
-}
-
-impl VerifyRequest {
-    fn all(&self) -> impl Iterator<Item = &str> {
-        self.identity.iter().chain(&self.identities).map(String::as_str)
-    }
+    from: String,
+    asserted: Vec<String>,
+    to: String,
+    request_uri: String,
+    call_id: Option<String>,
 }
 
 /// `POST /v1/inspect`: a header field, or a SIP message.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct InspectRequest {
+pub(super) struct InspectRequest {
     text: String,
 }
 
 impl App {
-    /// `POST /v1/check`: the body is a header field's value; OK or FAILED.
-    pub(super) fn check_text(&self, octets: &[u8]) -> Answer {
-        let value = String::from_utf8_lossy(octets);
-        let report = self.check([value.trim()]);
-        match &report.result {
+    /// `POST /v1/check`: OK or FAILED.
+    pub(super) fn check_text(&self, message: &Message) -> Answer {
+        match &self.verify(message).result {
             Ok(()) => text(StatusCode::OK, "OK\n"),
             // The stock service's status, whatever the reason.
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "FAILED\n"),
@@ -66,17 +62,13 @@ impl App {
                 format!("there are {} fields, not OrigTN,DestTN,ATTEST,OrigID,X5U\n", fields.len());
             return text(StatusCode::BAD_REQUEST, &why);
         };
-        match self.sign(&Call { orig, dest, attest, origid, x5u, ..Call::default() }) {
+        match self.sign(&Call { orig, dest, attest, origid, x5u, ..Call::default() }, None) {
             Ok(identity) => text(StatusCode::OK, &format!("{identity}\n")),
             Err(e) => text(StatusCode::BAD_REQUEST, &format!("{e}\n")),
         }
     }
 
-    pub(super) fn sign_json(&self, octets: &[u8]) -> Answer {
-        let request: SignRequest = match parse(octets) {
-            Ok(request) => request,
-            Err(e) => return failed(StatusCode::BAD_REQUEST, &e),
-        };
+    pub(super) fn sign_json(&self, request: &SignRequest) -> Answer {
         let call = Call {
             orig: &request.orig,
             dest: &request.dest,
@@ -85,25 +77,44 @@ impl App {
             x5u: &request.x5u,
             ..Call::default()
         };
-        match self.sign(&call) {
+        match self.sign(&call, None) {
             Ok(identity) => json_body(StatusCode::OK, &json!({"identity": identity})),
             Err(e) => failed(status(e.code()), &e),
         }
     }
 
-    pub(super) fn verify_json(&self, octets: &[u8]) -> Answer {
-        let request: VerifyRequest = match parse(octets) {
-            Ok(request) => request,
-            Err(e) => return failed(StatusCode::BAD_REQUEST, &e),
-        };
-        json_body(StatusCode::OK, &report_json(&self.check(request.all())))
+    pub(super) fn verify_json(&self, message: &Message) -> Answer {
+        let report = self.verify(message);
+        let mut shown = report_json(&report);
+        if let Value::Object(shown) = &mut shown {
+            shown.extend(self.call_json(&report));
+        }
+        json_body(StatusCode::OK, &shown)
     }
 
-    pub(super) fn inspect_json(&self, octets: &[u8]) -> Answer {
-        let request: InspectRequest = match parse(octets) {
-            Ok(request) => request,
-            Err(e) => return failed(StatusCode::BAD_REQUEST, &e),
-        };
+    /// What the module's variables say beside the verdict.
+    fn call_json(&self, report: &Report) -> serde_json::Map<String, Value> {
+        let sip = report.response().map(|response| {
+            json!({
+                "code": response.code(),
+                "reason": response.phrase(),
+                "reason_hdr": self.reason.value(report),
+            })
+        });
+        let rcd = report.rcd.as_ref();
+        let rcd = rcd.map(|rcd| json!({"nam": rcd.nam, "icn": rcd.icn, "jcl": rcd.jcl}));
+        let members = [
+            ("sip", json!(sip)),
+            ("verstat", json!(report.verstat().value())),
+            ("step", json!(report.step().map(stir::Step::name))),
+            ("spc", json!(report.spc())),
+            ("div", json!(report.div)),
+            ("rcd", json!(rcd)),
+        ];
+        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    pub(super) fn inspect_json(&self, request: &InspectRequest) -> Answer {
         let source = Source::parse(&request.text);
         let key = &self.settings.check.key;
         let key = Some(key.as_str()).filter(|key| !key.is_empty());
@@ -112,24 +123,30 @@ impl App {
         json_body(StatusCode::OK, &json!({"identities": all, "left_out": left_out}))
     }
 
-    /// Whether the check that a request asks for may have to wait for a certificate.
-    pub(super) fn needs_download(&self, path: &str, octets: &[u8]) -> bool {
-        let key = self.key();
-        if path == "/v1/check" || !matches!(key, PublicKey::Info) {
-            let value = String::from_utf8_lossy(octets);
-            return self.verifier.needs_download([value.trim()], key);
-        }
-        // What is no request waits for nothing.
-        parse::<VerifyRequest>(octets)
-            .is_ok_and(|request| self.verifier.needs_download(request.all(), key))
+    /// Whether the check of these header fields may have to wait for a certificate.
+    pub(super) fn needs_download<'a>(&self, identities: impl Iterator<Item = &'a str>) -> bool {
+        self.verifier.needs_download(identities, self.key())
     }
 
-    fn sign(&self, call: &Call<'_>) -> Result<String> {
+    /// Signs a call, now or at a time that was found to be fresh.
+    pub(super) fn sign(&self, call: &Call<'_>, iat: Option<i64>) -> Result<String> {
+        self.signed(|key| match iat {
+            Some(iat) => self.signer.identity_at(call, key, iat),
+            None => self.signer.identity(call, key),
+        })
+    }
+
+    /// Signs a diversion.
+    pub(super) fn divert(&self, call: &DivCall<'_>) -> Result<String> {
+        self.signed(|key| self.signer.div_identity(call, key))
+    }
+
+    fn signed(&self, sign: impl FnOnce(PrivateKey<'_>) -> Result<String>) -> Result<String> {
         let key = &self.settings.sign.key;
         if key.is_empty() {
             return Err(Error::new(Code::FileRead, "no private key is set (sign.key, -fprvkey)"));
         }
-        let signed = self.signer.identity(call, PrivateKey::Path(key));
+        let signed = sign(PrivateKey::Path(key));
         match &signed {
             Ok(_) => self.metrics.signed(),
             Err(e) if status(e.code()).is_server_error() => log::error!("not signed: {e}"),
@@ -145,8 +162,20 @@ impl App {
         }
     }
 
-    fn check<'a>(&self, identities: impl IntoIterator<Item = &'a str>) -> Report {
-        let report = self.verifier.check(identities, self.key(), CheckOptions::default());
+    /// Judges a call by the settings' policy. What the request says of the call is compared under policy
+    /// compat too, which the module's does not: nobody names it for nothing.
+    pub(super) fn verify(&self, message: &Message) -> Report {
+        let call = message.call();
+        let mut report = self.verifier.check_call(&call, self.key());
+        if self.verifier.policy() == Policy::Compat
+            && report.result.is_ok()
+            && let Some(claims) = &report.claims
+        {
+            let [caller, called] = self.verifier.compare(claims, &call);
+            let caller = if message.names_caller() { caller } else { Ok(()) };
+            let called = if message.names_called() { called } else { Ok(()) };
+            report.result = caller.and(called);
+        }
         self.metrics.check(report.code());
         match &report.result {
             Err(e) if self.is_ours(e.code()) => log::error!("not valid: {e}"),
@@ -174,14 +203,32 @@ impl App {
 }
 
 /// What the client can mend is its fault, a key is ours.
-const fn status(code: Code) -> StatusCode {
+pub(super) const fn status(code: Code) -> StatusCode {
     match code {
-        Code::PayloadParse | Code::HeaderX5u => StatusCode::BAD_REQUEST,
+        Code::PayloadParse | Code::HeaderX5u | Code::DivChain => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
-fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T> {
+/// The header field's value that is the whole body.
+pub(super) fn check_request(octets: &[u8]) -> Message {
+    let value = String::from_utf8_lossy(octets);
+    let value = crate::input::unmarked(&value).trim().to_owned();
+    Message { identities: vec![value], ..Message::default() }
+}
+
+/// The call of a body of `/v1/verify`.
+///
+/// # Errors
+/// It is not what is due.
+pub(super) fn verify_request(octets: &[u8]) -> Result<Message> {
+    let VerifyRequest { identity, identities, from, asserted, to, request_uri, call_id } =
+        parse(octets)?;
+    let identities = identity.into_iter().chain(identities).collect();
+    Ok(Message { identities, asserted, from, to, request_uri, call_id })
+}
+
+pub(super) fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T> {
     // By way of a map: serde would take an array for a struct.
     serde_json::from_slice::<serde_json::Map<_, _>>(octets)
         .and_then(|object| serde_json::from_value(Value::Object(object)))

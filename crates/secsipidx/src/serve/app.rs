@@ -1,25 +1,28 @@
 //! What each path does.
 
 use super::access::{Access, Entry};
-use super::api;
+use super::api::{self, InspectRequest, SignRequest};
+use super::atis::{self, Fault};
 use super::downloads::{self, Downloads};
 use super::hosts::Hosts;
 use super::metrics::Metrics;
 use super::openapi;
 use super::page;
 use super::public::{Folder, Refusal};
+use super::routes::{self, Family, Kind, PUB, Route, Row};
 use super::settings::Settings;
 use super::status::Status;
 use crate::inspect::{self, Inspector};
+use crate::source::Message;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use stir::{Code, Error, Result, Signer, SystemClock, Verifier};
+use stir::{Code, Error, Numbering, Reason, Result, Signer, SystemClock, Verifier};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -31,6 +34,8 @@ pub struct App {
     pub(super) settings: Settings,
     pub(super) signer: Signer,
     pub(super) verifier: Arc<Verifier>,
+    pub(super) numbering: Numbering,
+    pub(super) reason: Reason,
     pub(super) inspector: Inspector,
     pub(super) metrics: Metrics,
     pub(super) access: Access,
@@ -68,6 +73,8 @@ impl App {
             signer: Signer::new(&config),
             inspector: Inspector::new(&config, Arc::clone(&verifier)),
             verifier,
+            numbering: config.numbering.clone(),
+            reason: settings.check.reason()?,
             metrics: Metrics::default(),
             access: Access::new(settings.token()?),
             hosts: Hosts::new(&settings),
@@ -89,18 +96,22 @@ impl App {
     /// Answers a request.
     pub async fn handle(self: Arc<Self>, entry: Entry, request: Request<Incoming>) -> Answer {
         let start = Instant::now();
-        let path = known(request.uri().path(), entry);
+        let row = routes::find(request.uri().path(), entry);
+        let id = (row.family == Family::Atis).then(|| atis::request_id(request.headers()));
         let stranger = || {
-            // What anybody may know: certificates, and that the service is there.
-            let open = matches!(path, PUB | "/healthz" | "/readyz");
             let refused = || self.hosts.refuses(entry.tls, request.uri(), request.headers());
-            if open { None } else { refused() }
+            if row.kind == Kind::Open { None } else { refused() }
         };
-        let answer = match wrong_host(&request).or_else(stranger) {
+        let mut answer = match wrong_host(&request).or_else(stranger) {
             Some(refused) => refused,
-            None => self.route(path, entry, request).await,
+            None => self.route(row, entry, request).await,
         };
-        let status = answer.status().as_u16();
+        if let Some(id) = id {
+            // One that was refused is not given back.
+            let id = id.or_else(|_| atis::request_id(&HeaderMap::new()));
+            answer.headers_mut().extend(id.ok().map(|id| (atis::X_REQUEST_ID, id)));
+        }
+        let (path, status) = (row.path, answer.status().as_u16());
         self.metrics.request(path, status, start.elapsed());
         log::debug!("{path} {status} {} µs", start.elapsed().as_micros());
         answer
@@ -108,33 +119,17 @@ impl App {
 
     async fn route(
         self: &Arc<Self>,
-        path: &'static str,
+        row: &'static Row,
         entry: Entry,
         request: Request<Incoming>,
     ) -> Answer {
-        let allowed: &[Method] = match path {
-            OTHER => {
-                return text(
-                    StatusCode::NOT_FOUND,
-                    "there is nothing here; /openapi.json says what is where\n",
-                );
-            }
-            "/v1/check" | "/v1/sign-csv" | "/v1/sign" | "/v1/verify" | "/v1/inspect" => {
-                &[Method::POST]
-            }
-            _ => &[Method::GET, Method::HEAD],
-        };
-        if !allowed.contains(request.method()) {
-            let mut answer =
-                text(StatusCode::METHOD_NOT_ALLOWED, "another method is due: see Allow\n");
-            let allow = if allowed.len() == 1 { "POST" } else { "GET, HEAD" };
-            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-            return answer;
+        if let Some(refused) = self.refuses(row, entry, &request) {
+            return refused;
         }
-        match path {
-            "/healthz" => return text(StatusCode::OK, "ok\n"),
-            "/readyz" => return self.ready(),
-            "/metrics" => {
+        match row.route {
+            Route::Health => return text(StatusCode::OK, "ok\n"),
+            Route::Ready => return self.ready(),
+            Route::Metrics => {
                 let busy = self.settings.limits.requests - self.requests.available_permits();
                 return body(
                     StatusCode::OK,
@@ -142,17 +137,12 @@ impl App {
                     self.metrics.render(busy),
                 );
             }
-            "/" => return page::answer(),
-            "/v1/status" => return self.status(),
-            "/openapi.json" => {
+            Route::Page => return page::answer(),
+            Route::Status => return self.status(),
+            Route::OpenApi => {
                 return body(StatusCode::OK, "application/json", openapi::document());
             }
             _ => {}
-        }
-        if matches!(path, "/v1/sign" | "/v1/sign-csv")
-            && let Some(refused) = self.access.refuses(entry, request.headers())
-        {
-            return refused;
         }
         let limit = Duration::from_secs(self.settings.limits.request_timeout);
         let deadline = tokio::time::Instant::now() + limit;
@@ -163,10 +153,17 @@ impl App {
             Ok(Err(refused)) => return refused,
             Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n"),
         };
-        if self.is_quick(path, &octets) {
+        let job = match file {
+            Some(file) => Job::File(file),
+            None => match self.job(row.route, octets) {
+                Ok(job) => job,
+                Err(refused) => return refused,
+            },
+        };
+        if self.is_quick(&job) {
             // What was in memory a moment ago: nobody may wait for a download on this thread.
             downloads::begin_until(Instant::now());
-            return self.work(path, None, &octets);
+            return self.work(&job);
         }
         // Only now: a slow body would hold it, and what is quick must not wait for downloads.
         let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
@@ -178,7 +175,7 @@ impl App {
             // After the 504 nobody waits for it.
             let until = Instant::now() + app.download_time;
             downloads::begin_until(until.min(deadline.into_std()));
-            app.work(path, file.as_deref(), &octets)
+            app.work(&job)
         });
         match tokio::time::timeout_at(deadline, work).await {
             Ok(answer) => answer,
@@ -188,25 +185,78 @@ impl App {
         }
     }
 
+    /// Why a request is not answered, by its first line and its header.
+    fn refuses(&self, row: &Row, entry: Entry, request: &Request<Incoming>) -> Option<Answer> {
+        let allowed: &[Method] =
+            if row.posts() { &[Method::POST] } else { &[Method::GET, Method::HEAD] };
+        let atis = row.family == Family::Atis;
+        if row.route == Route::Unknown {
+            let why = "there is nothing here; /openapi.json says what is where\n";
+            let own = || text(StatusCode::NOT_FOUND, why);
+            return Some(if atis { Fault::NoResource.answer() } else { own() });
+        }
+        if !allowed.contains(request.method()) {
+            if atis {
+                return Some(Fault::Method.answer());
+            }
+            let mut answer =
+                text(StatusCode::METHOD_NOT_ALLOWED, "another method is due: see Allow\n");
+            let allow = if row.posts() { "POST" } else { "GET, HEAD" };
+            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+            return Some(answer);
+        }
+        if row.kind == Kind::Signs
+            && let Some(refused) = self.access.refuses(entry, request.headers())
+        {
+            return Some(refused);
+        }
+        let headers = request.headers();
+        let checked = || atis::request_id(headers).and_then(|_| atis::check_headers(headers));
+        if atis { checked().err().map(Fault::answer) } else { None }
+    }
+
+    /// What the body asks for.
+    fn job(&self, route: Route, octets: Bytes) -> std::result::Result<Job, Answer> {
+        let own = |e: Error| api::failed(StatusCode::BAD_REQUEST, &e);
+        Ok(match route {
+            Route::Check => Job::Check(api::check_request(&octets)),
+            Route::SignCsv => Job::SignCsv(octets),
+            Route::Sign => Job::Sign(api::parse(&octets).map_err(own)?),
+            Route::Verify => Job::Verify(api::verify_request(&octets).map_err(own)?),
+            Route::Inspect => Job::Inspect(api::parse(&octets).map_err(own)?),
+            Route::Signing => Job::Signing(self.signing_request(&octets).map_err(Fault::answer)?),
+            Route::Verification => {
+                Job::Verification(self.verification_request(&octets).map_err(Fault::answer)?)
+            }
+            // Answered before, without a body.
+            _ => return Err(Fault::NoResource.answer()),
+        })
+    }
+
     /// Whether it is done in microseconds, with files that are in memory already: the way to
     /// another thread would cost more than the work.
-    fn is_quick(&self, path: &str, octets: &[u8]) -> bool {
-        match path {
-            "/v1/sign" | "/v1/sign-csv" => true,
-            "/v1/check" | "/v1/verify" => !self.needs_download(path, octets),
-            _ => false,
+    fn is_quick(&self, job: &Job) -> bool {
+        let all =
+            |message: &Message| !self.needs_download(message.identities.iter().map(String::as_str));
+        match job {
+            Job::Sign(_) | Job::SignCsv(_) | Job::Signing(_) => true,
+            Job::Check(message) | Job::Verify(message) => all(message),
+            Job::Verification(request) => !self.needs_download(request.identities()),
+            Job::Inspect(_) | Job::File(_) => false,
         }
     }
 
     /// What may block, unless [`App::is_quick`].
-    fn work(&self, path: &str, file: Option<&str>, octets: &[u8]) -> Answer {
-        match path {
-            "/v1/check" => self.check_text(octets),
-            "/v1/sign-csv" => self.sign_csv(octets),
-            "/v1/sign" => self.sign_json(octets),
-            "/v1/verify" => self.verify_json(octets),
-            "/v1/inspect" => self.inspect_json(octets),
-            _ => self.public_file(file.unwrap_or_default()),
+    fn work(&self, job: &Job) -> Answer {
+        match job {
+            Job::Check(message) => self.check_text(message),
+            Job::SignCsv(octets) => self.sign_csv(octets),
+            Job::Sign(request) => self.sign_json(request),
+            Job::Verify(message) => self.verify_json(message),
+            Job::Inspect(request) => self.inspect_json(request),
+            Job::Signing(request) => self.signing(request),
+            Job::Verification(request) => self.verification(request),
+            Job::File(path) => self.public_file(path),
         }
     }
 
@@ -261,29 +311,17 @@ impl App {
     }
 }
 
-/// Where the folder's files are.
-const PUB: &str = "/v1/pub/";
-/// The label of paths that are not known.
-const OTHER: &str = "other";
-
-/// The path as one of a fixed list.
-fn known(path: &str, entry: Entry) -> &'static str {
-    const PATHS: [&str; 9] = [
-        "/v1/check",
-        "/v1/sign-csv",
-        "/v1/sign",
-        "/v1/verify",
-        "/v1/inspect",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/openapi.json",
-    ];
-    if path.starts_with(PUB) {
-        return PUB;
-    }
-    let status = ["/", "/v1/status"].into_iter().filter(|_| entry.status_page);
-    PATHS.into_iter().chain(status).find(|known| *known == path).unwrap_or(OTHER)
+/// What a request asks for, read once.
+enum Job {
+    Check(Message),
+    SignCsv(Bytes),
+    Sign(SignRequest),
+    Verify(Message),
+    Inspect(InspectRequest),
+    Signing(atis::Signing),
+    Verification(atis::Verification),
+    /// Of the public folder.
+    File(String),
 }
 
 /// One host is due, with HTTP/1.0 none at most (RFC 9112 §3.2): two may be two to those on the way.

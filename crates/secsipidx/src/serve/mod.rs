@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod app;
+mod atis;
 mod connections;
 mod downloads;
 mod hosts;
@@ -13,6 +14,7 @@ mod openapi;
 mod page;
 mod patience;
 mod public;
+mod routes;
 mod settings;
 mod status;
 mod tls;

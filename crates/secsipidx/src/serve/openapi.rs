@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 const NUMBER: &str = r"^\+?[-. ()]*[0-9#*]([-. ()]*[0-9#*]){0,31}[-. ()]*$";
 /// Visible ASCII without quotes.
 const ORIGID: &str = r"^[!#-\[\]-~]{0,256}$";
+/// Of a party that is not a number.
+const URI: &str = r"^sips?:[A-Za-z0-9]{1,32}@[a-z0-9]{1,32}\.example$";
 /// What can stand in a header field.
 const X5U: &str = r"^(https?://[!#-;=?-\[\]-~]{1,1000})?$";
 /// OrigTN,DestTN,ATTEST,OrigID,X5U
@@ -65,6 +67,22 @@ fn build() -> Value {
                     ("403", "Signing is closed here, or needs a client certificate", json_out("Error")),
                 ]),
             }},
+            "/stir/v1/signing": {"post": {
+                "summary": "Sign a call, or a diversion (ATIS-1000082)",
+                "security": [{}, {"token": []}],
+                "parameters": [request_id()],
+                "requestBody": json_in("SigningRequest"),
+                "responses": atis(&[
+                    ("200", "The Identity header field value", json_out("SigningResponse")),
+                    ("401", "Neither the bearer token nor a client certificate is there", json_out("Error")),
+                ]),
+            }},
+            "/stir/v1/verification": {"post": {
+                "summary": "Verify a call (ATIS-1000082)",
+                "parameters": [request_id()],
+                "requestBody": json_in("VerificationRequest"),
+                "responses": atis(&[("200", "The verdict, also where the call is not verified", json_out("VerificationResponse"))]),
+            }},
             "/v1/pub/{file}": {"get": {
                 "summary": "A file of the public folder",
                 "parameters": [{
@@ -116,12 +134,32 @@ fn schemas() -> Value {
         "SignAnswer": {"type": "object", "required": ["identity"], "properties": {"identity": string}},
         "VerifyRequest": {
             "type": "object", "additionalProperties": false,
-            "properties": {"identity": maybe, "identities": {"type": "array", "items": string}},
+            "properties": {
+                "identity": maybe, "identities": {"type": "array", "items": string},
+                "from": {"type": "string", "description": "From, as received; policy shaken needs the call"},
+                "asserted": {"type": "array", "items": string, "description": "P-Asserted-Identity"},
+                "to": {"type": "string", "description": "To"},
+                "request_uri": {"type": "string", "description": "The Request-URI"},
+                "call_id": {"type": ["string", "null"], "description": "Call-ID, with which a token that comes again is noticed"},
+            },
         },
         "Report": {
             "type": "object",
-            "required": ["valid", "code", "reason", "claims", "x5u", "ppt"],
+            "required": ["valid", "code", "reason", "claims", "x5u", "ppt", "sip", "verstat", "step", "spc", "div", "rcd"],
             "properties": {
+                "sip": {
+                    "type": ["object", "null"], "required": ["code", "reason", "reason_hdr"],
+                    "description": "What the caller would be answered; null for a call that is valid",
+                    "properties": {"code": {"type": "integer"}, "reason": string, "reason_hdr": maybe},
+                },
+                "verstat": verstat(),
+                "step": {"type": ["string", "null"], "description": "What failed"},
+                "spc": maybe,
+                "div": {"type": "array", "items": string},
+                "rcd": {
+                    "type": ["object", "null"], "required": ["nam", "icn", "jcl"],
+                    "properties": {"nam": string, "icn": maybe, "jcl": maybe},
+                },
                 "valid": {"type": "boolean"},
                 "code": {"type": "integer", "description": "1, or the stock stack's negative code"},
                 "reason": maybe,
@@ -201,6 +239,68 @@ fn schemas() -> Value {
                 "certificates_total": {"type": "integer"},
             },
         },
+        "Party": {
+            "type": "object",
+            "oneOf": [{"required": ["tn"]}, {"required": ["uri"]}],
+            "properties": {"tn": number("E.164"), "uri": {"type": "string", "pattern": URI}},
+        },
+        "Parties": {
+            "type": "object", "required": ["tn"],
+            "properties": {"tn": {"type": "array", "minItems": 1, "maxItems": 16, "items": number("E.164")}},
+        },
+        "SigningRequest": {
+            "type": "object", "required": ["signingRequest"],
+            "properties": {"signingRequest": {
+                "type": "object", "required": ["attest", "orig", "dest"],
+                "properties": {
+                    "attest": {"type": "string", "enum": ["A", "B", "C"]},
+                    "orig": {"$ref": "#/components/schemas/Party"},
+                    "dest": {"$ref": "#/components/schemas/Parties"},
+                    "iat": seconds("When it is signed, which must be now: within check.expire"),
+                    "origid": {"type": "string", "pattern": ORIGID, "description": "A new UUID without it"},
+                    "div": {"$ref": "#/components/schemas/Party", "description": "Signs a diversion from there, beside identities"},
+                    "identities": {"type": "array", "maxItems": 10, "items": string},
+                },
+            }},
+        },
+        "SigningResponse": {
+            "type": "object", "required": ["signingResponse"],
+            "properties": {"signingResponse": {"type": "object", "required": ["identity"], "properties": {"identity": string}}},
+        },
+        "VerificationRequest": {
+            "type": "object", "required": ["verificationRequest"],
+            "properties": {"verificationRequest": {
+                "type": "object", "required": ["from", "to"],
+                "oneOf": [{"required": ["identity"]}, {"required": ["identities"]}],
+                "properties": {
+                    "from": {"$ref": "#/components/schemas/Party"},
+                    "to": {"$ref": "#/components/schemas/Parties"},
+                    "time": seconds("When the call came; the service's clock counts"),
+                    "identity": string,
+                    "identities": {"type": "array", "maxItems": 10, "items": string},
+                },
+            }},
+        },
+        "VerificationResponse": {
+            "type": "object", "required": ["verificationResponse"],
+            "properties": {"verificationResponse": {
+                "type": "object", "required": ["verstat"],
+                "properties": {
+                    "verstat": verstat(),
+                    "reasoncode": {"type": "integer", "enum": [403, 428, 436, 437, 438]},
+                    "reasontext": string,
+                    "reasondesc": string,
+                },
+            }},
+        },
+        "RequestError": {
+            "type": "object", "required": ["requestError"],
+            "properties": {"requestError": {
+                "type": "object",
+                "oneOf": [{"required": ["serviceException"]}, {"required": ["policyException"]}],
+                "properties": {"serviceException": exception("SVC"), "policyException": exception("POL")},
+            }},
+        },
         "Error": {
             "type": "object", "required": ["error"],
             "properties": {"error": {
@@ -209,6 +309,50 @@ fn schemas() -> Value {
             }},
         },
     })
+}
+
+fn verstat() -> Value {
+    json!({"type": "string", "enum": ["TN-Validation-Passed", "TN-Validation-Failed", "No-TN-Validation"]})
+}
+
+fn seconds(description: &str) -> Value {
+    json!({"type": "integer", "minimum": 1, "maximum": 1_i64 << 53, "description": description})
+}
+
+/// An exception of ATIS-1000082.
+fn exception(kind: &str) -> Value {
+    json!({
+        "type": "object", "required": ["messageId", "text", "variables"],
+        "properties": {
+            "messageId": {"type": "string", "pattern": format!("^{kind}[0-9]{{4}}$")},
+            "text": {"type": "string"},
+            "variables": {"type": "array", "items": {"type": "string"}},
+        },
+    })
+}
+
+fn request_id() -> Value {
+    json!({
+        "name": "X-RequestID", "in": "header",
+        "description": "Given back; a new one without it",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    })
+}
+
+/// These, and what every path of ATIS-1000082 may answer.
+fn atis(own: &[(&str, &str, Value)]) -> Value {
+    let mut all = responses(own);
+    for (status, description) in [
+        ("400", "SVC4000, SVC4001, SVC4005, SVC4006"),
+        ("405", "POL4050"),
+        ("406", "SVC4002: Accept has no JSON"),
+        ("411", "SVC4007: no Content-Length"),
+        ("415", "SVC4004: Content-Type is not JSON"),
+        ("500", "POL5000"),
+    ] {
+        all[status] = json!({"description": description, "content": json_out("RequestError")});
+    }
+    all
 }
 
 fn number(description: &str) -> Value {

@@ -1,10 +1,14 @@
 //! The service's settings: a TOML file, or the stock tool's flags.
 
+mod check;
+
+pub use check::Check;
+
 use crate::names::CONFIGURATION;
 use serde::Deserialize;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use stir::{CertVerify, Code, Config, Error, Numbering, Result, Shaken};
+use stir::{Code, Config, Error, Numbering, Result};
 
 /// Most octets of a request's body: a SIP message with its headers has a few KiB, 64 over UDP.
 const DEFAULT_BODY: usize = 64 * 1024;
@@ -141,43 +145,6 @@ pub struct Sign {
     pub token_file: Option<PathBuf>,
 }
 
-/// `[check]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Check {
-    /// Public key or certificate, path or URL; without it, what a header's info names is
-    /// downloaded.
-    pub key: String,
-    /// Seconds that a token may be old.
-    pub expire: Option<u32>,
-    /// Seconds for a download, and in which all downloads of a request must begin.
-    pub timeout: Option<u32>,
-    /// Folder for downloaded certificates.
-    pub cache_dir: PathBuf,
-    /// Seconds that they are kept.
-    pub cache_expire: Option<u32>,
-    /// KiB for tables of the keys that sign calls.
-    pub key_tables: Option<u32>,
-    /// Bits of CertVerify; without them, what the files here ask for.
-    pub cert_verify: Option<u32>,
-    /// Trust anchors, PEM or a signed list.
-    pub ca: PathBuf,
-    /// Intermediate certificates, PEM or a signed list.
-    pub intermediates: PathBuf,
-    /// Who signs those lists: certificates and public keys, PEM.
-    pub list_key: PathBuf,
-    /// Revocation lists, PEM or DER.
-    pub crl: PathBuf,
-    /// Roots for HTTPS downloads, PEM.
-    pub http_ca: PathBuf,
-    /// Proxy for downloads, a URL.
-    pub http_proxy: String,
-    /// Hosts and networks that may be asked for certificates.
-    pub x5u_permit: String,
-    /// Those that may not.
-    pub x5u_deny: String,
-}
-
 /// `[numbers]`, for signing and inspecting: the module's parameters of the same names.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -311,13 +278,6 @@ impl Settings {
     /// # Errors
     /// What [`Config::validate`] finds.
     pub fn config(&self) -> Result<Config> {
-        let check = &self.check;
-        let bits = check.cert_verify.unwrap_or_else(|| {
-            let has = |path: &PathBuf, bit| if path.as_os_str().is_empty() { 0 } else { bit };
-            has(&check.ca, CertVerify::CUSTOM_CA | CertVerify::TIME)
-                | has(&check.intermediates, CertVerify::INTERMEDIATES)
-                | has(&check.crl, CertVerify::CRL)
-        });
         let default = Config::default();
         let numbers = &self.numbers;
         let numbering = Numbering {
@@ -326,28 +286,8 @@ impl Settings {
             international_prefix: numbers.international_prefix.clone(),
             max_digits: numbers.tn_max_digits.unwrap_or(default.numbering.max_digits),
         };
-        let config = Config {
-            numbering,
-            expire: check.expire.or(default.expire),
-            timeout: check.timeout.unwrap_or(default.timeout),
-            cache_expire: check.cache_expire.unwrap_or(default.cache_expire),
-            key_tables: check.key_tables.unwrap_or(default.key_tables),
-            cache_dir: check.cache_dir.clone(),
-            cert_verify: CONFIGURATION.of(CertVerify::new(bits))?,
-            ca_file: check.ca.clone(),
-            inter_file: check.intermediates.clone(),
-            trust_anchors_key: check.list_key.clone(),
-            crl_file: check.crl.clone(),
-            http_ca_file: check.http_ca.clone(),
-            http_proxy: check.http_proxy.clone(),
-            x5u: self.sign.x5u.clone(),
-            shaken: Shaken {
-                x5u_permit: check.x5u_permit.clone(),
-                x5u_deny: check.x5u_deny.clone(),
-                ..default.shaken
-            },
-            ..default
-        };
+        let config = Config { numbering, x5u: self.sign.x5u.clone(), ..default };
+        let config = CONFIGURATION.of(self.check.config(config))?;
         CONFIGURATION.of(config.validate())?;
         Ok(config)
     }
