@@ -30,7 +30,8 @@ impl Choice {
 
     /// Half of the time what is right, so that not everything fails by its first part.
     fn mostly(&mut self, all: &[&'static str]) -> &'static str {
-        if *self.of(&[true, false]) { all[0] } else { self.of(all) }
+        let any = *self.of(all);
+        if *self.of(&[true, false]) { all[0] } else { any }
     }
 }
 
@@ -111,7 +112,7 @@ fn identities(lab: &Lab) -> Vec<Vec<String>> {
         vec![good.clone(), div.clone()],
         vec![div.clone(), good.clone()],
         vec![div],
-        vec![signed(ORIG, "12155551213,8005550199", 0)],
+        vec![signed(ORIG, "list:12155551213,8005550199", 0)],
         vec![good.replace("alg=ES256", "alg=RS256")],
         vec![good.replacen("info=<https", "info=<http", 1)],
     ]
