@@ -192,7 +192,7 @@ mod tests {
         let dump = format!("E..x@.{message}");
         let marked = format!("\u{feff}{message}");
         for text in [byline, dump, marked] {
-            assert_eq!(Source::parse(&text).0[..], [found.clone()], "{text}");
+            assert_eq!(Source::parse(&text).0, std::slice::from_ref(found), "{text}");
         }
         // A capture's text: indented, with a line of its own in between.
         let capture =

@@ -157,7 +157,7 @@ impl App {
             Some(file) => Job::File(file),
             None => match self.job(row.route, octets) {
                 Ok(job) => job,
-                Err(refused) => return refused,
+                Err(refused) => return *refused,
             },
         };
         if self.is_quick(&job) {
@@ -216,20 +216,21 @@ impl App {
     }
 
     /// What the body asks for.
-    fn job(&self, route: Route, octets: Bytes) -> std::result::Result<Job, Answer> {
-        let own = |e: Error| api::failed(StatusCode::BAD_REQUEST, &e);
+    fn job(&self, route: Route, octets: Bytes) -> std::result::Result<Job, Box<Answer>> {
+        let own = |e: Error| Box::new(api::failed(StatusCode::BAD_REQUEST, &e));
+        let atis = |fault: Fault| Box::new(fault.answer());
         Ok(match route {
             Route::Check => Job::Check(api::check_request(&octets)),
             Route::SignCsv => Job::SignCsv(octets),
             Route::Sign => Job::Sign(api::parse(&octets).map_err(own)?),
             Route::Verify => Job::Verify(api::verify_request(&octets).map_err(own)?),
             Route::Inspect => Job::Inspect(api::parse(&octets).map_err(own)?),
-            Route::Signing => Job::Signing(self.signing_request(&octets).map_err(Fault::answer)?),
+            Route::Signing => Job::Signing(self.signing_request(&octets).map_err(atis)?),
             Route::Verification => {
-                Job::Verification(self.verification_request(&octets).map_err(Fault::answer)?)
+                Job::Verification(self.verification_request(&octets).map_err(atis)?)
             }
             // Answered before, without a body.
-            _ => return Err(Fault::NoResource.answer()),
+            _ => return Err(atis(Fault::NoResource)),
         })
     }
 
