@@ -79,9 +79,14 @@ impl KeyFiles {
     pub(super) fn get(&self, path: &str, now: i64) -> Result<Arc<Pair>> {
         let path = path.strip_prefix("file://").unwrap_or(path);
         // Taken before the files are read: a change in between shows the next time.
-        let stamps = self.stamps(path)?;
+        let mut stamps = self.stamps(path)?;
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get_mut(path) {
+            // A key that had a certificate beside it waits for it: both are replaced, one by one.
+            if stamps.certificate.is_none() {
+                let missing = |(path, _): &(PathBuf, _)| (path.clone(), None);
+                stamps.certificate = known.stamps.certificate.as_ref().map(missing);
+            }
             let changed = known.stamps != stamps;
             // What could not be read might be by now, though nobody touched it.
             if changed || matches!(&known.last, Err(e) if e.code() == Code::FileRead) {

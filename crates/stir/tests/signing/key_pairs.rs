@@ -199,6 +199,23 @@ fn a_rotation_to_a_bad_pair_leaves_the_good_one_in_force() {
     assert_eq!(signs(), Ok(1));
     errors(&[]);
 
+    // The certificate goes first, and then the key is another.
+    fs::remove_file(files.folder.join("cert.pem")).unwrap();
+    assert_eq!(signs(), Ok(1));
+    errors(&["cert.pem\" can't be read"]);
+    files.write("key.pem", &private_pem(&keys[0]));
+    assert_eq!(signs(), Ok(1), "a key that was paired stays paired");
+    errors(&["cert.pem\" can't be read"]);
+    files.write("cert.pem", &certificates[0]);
+    assert_eq!(signs(), Ok(0));
+    fs::remove_file(files.folder.join("cert.pem")).unwrap();
+    files.write("key.pem", &private_pem(&keys[1]));
+    assert_eq!(signs(), Ok(0));
+    errors(&["cert.pem\" can't be read"]);
+    files.write("cert.pem", &certificates[1]);
+    assert_eq!(signs(), Ok(1));
+    errors(&[]);
+
     // Half written, of no use, stale.
     files.write("key.pem", "");
     assert_eq!(signs(), Ok(1));
