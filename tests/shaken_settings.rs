@@ -186,6 +186,92 @@ fn nothing_is_fetched_for_a_call_of_somebody_else() {
 }
 
 #[test]
+fn certificates_that_do_not_sign_calls_are_refused() {
+    let site = Site::new();
+    let list = "1.3.6.1.5.5.7.1.26=DER:3008a006160431323334\n";
+    let user = "basicConstraints=critical,CA:FALSE\n";
+    let sign = "keyUsage=critical,digitalSignature\n";
+    let kamailio = Kamailio::start(&checks(&site));
+    for (number, (extensions, code, says)) in [
+        (format!("{user}{sign}{list}"), 1, ""),
+        (format!("{user}{sign}{list}extendedKeyUsage=anyExtendedKeyUsage\n"), 1, ""),
+        (format!("{user}{sign}"), -116, "no TNAuthList"),
+        (format!("{user}{sign}1.3.6.1.5.5.7.1.26=DER:130431323334\n"), -116, "without the tag"),
+        (format!("{user}{sign}1.3.6.1.5.5.7.1.26=DER:3006130431323334\n"), -116, "without the tag"),
+        (
+            format!("{user}{sign}{list}extendedKeyUsage=critical,serverAuth\n"),
+            -115,
+            "extendedKeyUsage",
+        ),
+        (format!("{user}{sign}{list}extendedKeyUsage=serverAuth\n"), -115, "extendedKeyUsage"),
+        (format!("{user}{list}"), -115, "no keyUsage"),
+        (format!("basicConstraints=critical,CA:TRUE\n{sign}{list}"), -115, "must come first"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("leaf-{number}.pem");
+        site.lab.folder.write("odd.cnf", &extensions);
+        site.lab.sign(&name, "key.pem", "/CN=SHAKEN 1234", "intermediate", 9, "odd.cnf");
+        let chain = site.lab.read(&name) + &site.lab.read("intermediate.pem");
+        site.lab.folder.write(&name, chain);
+        let x5u = site.x5u.replace("cert.pem", &name);
+        let reply = send(&kamailio, &[&site.signed_ago("12155551212", "12155551213", &x5u, 0)]);
+        assert_eq!(reply.number("X-Ret"), code, "{extensions}{reply:?}");
+        assert!(reply.header("X-Error").contains(says), "{extensions}{reply:?}");
+    }
+}
+
+#[test]
+fn a_key_that_was_paired_waits_for_its_new_certificate() {
+    let site = Site::new();
+    let lab = &site.lab;
+    let (key, served) = (lab.path("key.pem"), site.x5u.replace("cert.pem", "served.pem"));
+    lab.folder.write("served.pem", lab.read("cert.pem"));
+    let kamailio =
+        Kamailio::start(&site.params(Cfg::new(Module::Ours)).workers(1).route(&format!(
+            r#"
+        $var(code) = secsipid_add_identity("$fU", "$rU", "A", "", "{served}", "{key}");
+        msg_apply_changes();
+        secsipid_check_identity("");
+        append_to_reply("X-Code: $var(code)\r\nX-Ret: $secsipid(ret)\r\n");
+        sl_send_reply("200", "OK");
+        "#
+        )));
+    let signs = || {
+        let reply = kamailio.udp().send(&Request::invite());
+        (reply.number("X-Code"), reply.number("X-Ret"))
+    };
+    assert_eq!(signs(), (1, 1));
+    // The tool that rotates takes the certificate away first.
+    std::fs::remove_file(lab.folder.join("cert.pem")).unwrap();
+    lab.key("new-key.pem", "EC:P-256");
+    lab.replace("key.pem", "new-key.pem");
+    assert_eq!(signs(), (1, 1), "by the old key, that of the certificate that is served");
+    let line = kamailio.wait_for_log("stays in force");
+    assert!(line.contains("ERROR") && line.contains(&key), "{line}");
+    lab.issue("new-cert.pem", "key.pem", 9);
+    lab.replace("cert.pem", "new-cert.pem");
+    assert_eq!(signs(), (1, -251), "by the new one, which is not served");
+}
+
+#[test]
+fn cert_policies_are_those_of_a_country() {
+    let site = Site::new();
+    let cfg = checks(&site).param("cert_profile", "enforce");
+    let call = identity(&site, 0);
+    for (policies, code) in
+        [("2.16.840.1.114569.1.1", 1), ("1.3.6.1.4.1.56223.1", -115), ("any", 1)]
+    {
+        let kamailio = Kamailio::start(&cfg.clone().param("cert_policies", policies));
+        let reply = send(&kamailio, &[&call]);
+        assert_eq!(reply.number("X-Ret"), code, "{policies}: {reply:?}");
+    }
+    let log = Kamailio::refused(&cfg.param("cert_policies", "US"));
+    assert!(log.contains("cert_policies \"US\""), "{log}");
+}
+
+#[test]
 fn max_identity_bounds_the_headers_that_count() {
     let site = Site::new();
     let (stale, good) = (identity(&site, 90), identity(&site, 0));

@@ -34,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let spec = Spec::leaf("CN=Root").extensions(&[extension(oid, false, der)]);
     let Ok(certificate) = Certificate::from_der(&spec.issue(&KEY, &KEY)) else { return };
-    profile::check(&certificate);
+    profile::check(&certificate, &Default::default());
     let Ok(all) = ClaimConstraints::of(&certificate) else { return };
     // None also where it excludes what every token has (RFC 9118 §3).
     assert!(all.len() <= usize::from(kind % 3 != 0));

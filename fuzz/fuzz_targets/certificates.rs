@@ -81,7 +81,7 @@ fn one(der: &[u8]) {
     if let Ok(point) = certificate.public_key_sec1() {
         let _ = VerifyingKey::from_point(point);
     }
-    for finding in profile::check(&certificate) {
+    for finding in profile::check(&certificate, &Default::default()) {
         assert!(profile::RULES.contains(&finding.rule));
     }
     let _ = ClaimConstraints::of(&certificate);

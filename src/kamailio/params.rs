@@ -4,7 +4,7 @@ use super::bindings::_str;
 use super::guard;
 use crate::state::{self, Settings};
 use std::ffi::{c_int, c_void};
-use stir::profile::Profile;
+use stir::profile::{Policies, Profile};
 use stir::{Code, Error, Policy, Replay};
 
 /// Makes the functions that Kamailio calls with a parameter's value: `int` ones get a number that
@@ -71,6 +71,7 @@ parameters! {
         x5u_permit => |s, value| { add(&mut s.core.shaken.x5u_permit, value); Ok(()) },
         x5u_deny => |s, value| { add(&mut s.core.shaken.x5u_deny, value); Ok(()) },
         cert_profile => |s, value| { s.core.shaken.profile = Profile::named(value)?; Ok(()) },
+        cert_policies => |s, value| { s.core.shaken.policies = Policies::named(value)?; Ok(()) },
         orig_source => |s, value| s.core.shaken.set_orig_source(value),
         dest_source => |s, value| s.core.shaken.set_dest_source(value),
         replay => |s, value| { s.core.shaken.replay = Replay::named(value)?; Ok(()) },

@@ -207,7 +207,7 @@ const fn parameter(name: &'static CStr, kind: u32, set: Parameter) -> param_expo
 const PARAMETERS_END: param_export_t =
     param_export_t { name: null_mut(), type_: 0, param_pointer: null_mut() };
 
-static PARAMETERS: Shared<[param_export_t; 50]> = Shared([
+static PARAMETERS: Shared<[param_export_t; 51]> = Shared([
     parameter(c"expire", PARAM_INT, params::expire),
     parameter(c"clock_skew", PARAM_INT, params::clock_skew),
     parameter(c"timeout", PARAM_INT, params::timeout),
@@ -239,6 +239,7 @@ static PARAMETERS: Shared<[param_export_t; 50]> = Shared([
     parameter(c"x5u_permit", PARAM_STR, params::x5u_permit),
     parameter(c"x5u_deny", PARAM_STR, params::x5u_deny),
     parameter(c"cert_profile", PARAM_STR, params::cert_profile),
+    parameter(c"cert_policies", PARAM_STR, params::cert_policies),
     parameter(c"orig_source", PARAM_STR, params::orig_source),
     parameter(c"dest_source", PARAM_STR, params::dest_source),
     parameter(c"replay", PARAM_STR, params::replay),

@@ -33,7 +33,7 @@ fn the_laboratory_is_what_openssl_and_the_core_take() {
         assert_eq!(mode(&folder, &format!("lab/spc-{code}-key.pem")), 0o600);
         let chain =
             Chain::from_pem(folder.read(&format!("lab/spc-{code}.pem")).as_bytes()).unwrap();
-        assert_eq!(stir::profile::check(chain.leaf()), [], "ATIS-1000080");
+        assert_eq!(stir::profile::check(chain.leaf(), &Default::default()), [], "ATIS-1000080");
         folder.write(&format!("id-{code}"), sign(&folder, code));
     }
     for name in ["root-key.pem", "intermediate-key.pem", "crl-signer-key.pem"] {

@@ -20,7 +20,7 @@ fn a_certificate_is_got_renewed_and_replaced() {
 
     let [_, certificate, x5u] = &first;
     let chain = Chain::from_pem(certificate.as_bytes()).unwrap();
-    assert_eq!(stir::profile::check(chain.leaf()), [], "ATIS-1000080");
+    assert_eq!(stir::profile::check(chain.leaf(), &Default::default()), [], "ATIS-1000080");
     assert_eq!(chain.rest().len(), 1, "its CA, no root");
     let sign = format!("sign --key {KEY} --x5u {x5u} -a A 12155550100 12025550100");
     sti.folder.write("id", sti.folder.out(&sign));

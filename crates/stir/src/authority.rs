@@ -49,7 +49,11 @@ impl TnAuthList {
     /// [`Code::CertAuthority`] if it is no TNAuthorizationList, is empty, or has too many entries.
     pub fn from_der(der: &[u8]) -> Result<Self> {
         let list = Self::read(der).map_err(|e| {
-            Error::new(Code::CertAuthority, format!("the TNAuthList makes no sense: {e}"))
+            let why = match is_untagged(der) {
+                true => "it holds a text without the tag that says what it is (RFC 8226 §9): the CA must issue the certificate anew".into(),
+                false => e.to_string(),
+            };
+            Error::new(Code::CertAuthority, format!("the TNAuthList makes no sense: {why}"))
         })?;
         if list == Self::default() {
             return Err(Error::new(Code::CertAuthority, "the TNAuthList is empty"));
@@ -88,15 +92,13 @@ impl TnAuthList {
         Ok(found)
     }
 
-    /// That of a certificate, if it has one. Five in the field have a bare text there instead of a
-    /// list, which says nothing.
+    /// That of a certificate, if it has one.
     ///
     /// # Errors
     /// As [`TnAuthList::from_der`]: whom it lets its holder speak for is not known.
     pub fn of(certificate: &Certificate) -> Result<Option<Self>> {
         match certificate.extension(TN_AUTH_LIST) {
             None => Ok(None),
-            Some((_, der)) if is_bare_text(der) => Ok(None),
             Some((_, der)) => Self::from_der(der).map(Some),
         }
     }
@@ -152,12 +154,16 @@ impl TnAuthList {
     }
 }
 
-/// One string, as DER.
-fn is_bare_text(der: &[u8]) -> bool {
-    Cursor::new(der).is_ok_and(|mut text| {
-        text.next().is_ok_and(|element| {
-            matches!(element.tag, Tag::PrintableString | Tag::Ia5String | Tag::Utf8String)
-        }) && text.is_finished()
+/// Whether there is a string instead of the list, or of its first entry, as in six certificates of the
+/// field. It is not taken as a service provider code: that stands for any number, and without a tag
+/// the text may as well be a single one.
+fn is_untagged(der: &[u8]) -> bool {
+    let first = |der| Cursor::new(der).and_then(|mut text| text.next());
+    let is_text = |tag| matches!(tag, Tag::PrintableString | Tag::Ia5String | Tag::Utf8String);
+    first(der).is_ok_and(|outer| {
+        is_text(outer.tag)
+            || outer.tag == Tag::Sequence
+                && first(outer.value).is_ok_and(|inner| is_text(inner.tag))
     })
 }
 
@@ -341,7 +347,6 @@ mod tests {
         let one = tlv(0xa2, &[&tlv(0x16, &[b"12125551212"])]);
         let list = TnAuthList::from_der(&tlv(0x30, &[&spc, &range, &one])).unwrap();
         assert_eq!(list.spcs, ["1234"]);
-        assert!(list.has_numbers());
         for (number, covered) in [
             ("12155550000", true),
             ("12155550254", true),
@@ -356,7 +361,6 @@ mod tests {
         }
         let zeros = TnAuthList { ranges: vec![("00100".into(), 9)], ..TnAuthList::default() };
         assert!(zeros.covers("00101") && !zeros.covers("+0101"));
-        assert!(!TnAuthList::from_der(&tlv(0x30, &[&spc])).unwrap().has_numbers());
     }
 
     #[test]
@@ -365,9 +369,10 @@ mod tests {
         for der in [
             tlv(0x30, &[]),
             Vec::new(),
-            // A bare PrintableString, as five certificates in the field have it.
             tlv(0x13, &[b"1234"]),
             tlv(0x30, &[&code]),
+            // As six certificates in the field have it.
+            tlv(0x30, &[&tlv(0x13, &[b"1234"])]),
             tlv(0x30, &[&tlv(0x80, &[b"1234"])]),
             tlv(0x30, &[&tlv(0xa3, &[&code])]),
             tlv(0x30, &[&tlv(0xa0, &[&tlv(0x16, &[])])]),

@@ -266,6 +266,7 @@ impl Config {
             ("replay", own.replay != default.replay),
             ("base_passport", own.base_passport),
             ("cert_profile", own.profile != default.profile),
+            ("cert_policies", own.policies != default.policies),
             ("spc_match", own.spc_match),
             ("tn_authlist_match", !own.tn_authlist_match),
         ];

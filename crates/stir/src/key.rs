@@ -4,8 +4,9 @@ use crate::authority::{ClaimConstraints, TnAuthList};
 use crate::cert::{Certificate, Chain};
 use crate::error::{Code, Error, Result};
 use crate::pem::{self, SectionKind};
-use crate::profile::{self, Finding};
+use crate::profile::{self, Finding, Policies};
 use crate::tables::{KeyTable, KeyTables};
+use crate::usage;
 use aws_lc_rs::digest::Digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -211,10 +212,10 @@ pub struct Credential {
 /// What a signer's certificate says beside its key.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
-    /// Whether its keyUsage, if it has one, lets it sign.
-    pub(crate) signs: bool,
-    /// Its TNAuthList, if it has one.
-    pub(crate) list: Result<Option<TnAuthList>>,
+    /// Whether it is one that signs calls.
+    pub(crate) usage: Result<()>,
+    /// Its TNAuthList.
+    pub(crate) list: Result<TnAuthList>,
     /// What it lets tokens say.
     pub(crate) constraints: Vec<ClaimConstraints>,
     /// The rules of ATIS-1000080 that it breaks.
@@ -222,15 +223,23 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    fn of(certificate: &Certificate) -> Result<Self> {
+    fn of(certificate: &Certificate, policies: &Policies) -> Result<Self> {
+        let list = TnAuthList::of(certificate).and_then(|list| {
+            list.ok_or_else(|| {
+                Error::new(
+                    Code::CertAuthority,
+                    format!(
+                        "the certificate of \"{}\" has no TNAuthList (RFC 8226 §9), so it signs for no number",
+                        certificate.subject()
+                    ),
+                )
+            })
+        });
         Ok(Self {
-            signs: match certificate.key_usage() {
-                Ok(usage) => usage.is_none_or(|usage| usage.digital_signature()),
-                Err(_) => false,
-            },
-            list: TnAuthList::of(certificate),
+            usage: usage::check(certificate),
+            list,
             constraints: ClaimConstraints::of(certificate)?,
-            findings: profile::check(certificate),
+            findings: profile::check(certificate, policies),
         })
     }
 }
@@ -256,8 +265,12 @@ impl Credential {
     /// # Errors
     /// As [`Certificate::public_key_sec1`].
     pub(crate) fn from_chain(chain: Chain) -> Result<Self> {
-        let key = VerifyingKey::from_point(chain.leaf().public_key_sec1()?)?;
-        Ok(Self::new(key, Some(chain)))
+        let leaf = chain.leaf();
+        let point = leaf.public_key_sec1().map_err(|e| match usage::ca_first(leaf) {
+            Some(order) => Error::new(e.code(), format!("{}; {order}", e.message())),
+            None => e,
+        })?;
+        Ok(Self::new(VerifyingKey::from_point(point)?, Some(chain)))
     }
 
     /// What the certificate says, read at the first call.
@@ -265,9 +278,9 @@ impl Credential {
     /// # Errors
     /// [`Code::CertFormat`] for a bare public key, [`Code::CertConstraints`] for claim constraints
     /// that can't be read.
-    pub(crate) fn facts(&self) -> Result<&Facts> {
+    pub(crate) fn facts(&self, policies: &Policies) -> Result<&Facts> {
         let read = || match &self.chain {
-            Some(chain) => Facts::of(chain.leaf()),
+            Some(chain) => Facts::of(chain.leaf(), policies),
             None => Err(Error::new(
                 Code::CertFormat,
                 "a bare public key says nothing of whom it may sign for: give a certificate",

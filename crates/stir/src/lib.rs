@@ -37,6 +37,7 @@ mod tables;
 pub mod tn;
 pub mod trust;
 pub mod uri;
+mod usage;
 mod verify;
 pub mod verstat;
 mod x5u;

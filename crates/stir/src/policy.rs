@@ -2,7 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::passport::MAX_DEST;
-use crate::profile::Profile;
+use crate::profile::{Policies, Profile};
 use crate::tn::Numbering;
 use crate::verify::MAX_IDENTITIES;
 use crate::x5u::X5uRules;
@@ -89,6 +89,8 @@ pub struct Shaken {
     pub base_passport: bool,
     /// The certificate's profile.
     pub profile: Profile,
+    /// The certificatePolicies that the profile asks for.
+    pub policies: Policies,
     /// Whether the certificate's CN must be that of its SPC.
     pub spc_match: bool,
     /// Whether orig must be among the TNAuthList's numbers, where it names any.
@@ -110,6 +112,7 @@ impl Default for Shaken {
             replay: Replay::default(),
             base_passport: false,
             profile: Profile::default(),
+            policies: Policies::default(),
             spc_match: false,
             tn_authlist_match: true,
             x5u_permit: String::new(),

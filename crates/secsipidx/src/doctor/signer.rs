@@ -128,7 +128,7 @@ fn authority(patient: &Patient, chain: &Chain, findings: &mut Findings) {
         ),
         None => findings.warn("spc", "the TNAuthList names no SPC", "ask the CA"),
     }
-    let broken = stir::profile::check(chain.leaf());
+    let broken = stir::profile::check(chain.leaf(), &stir::profile::Policies::default());
     for finding in &broken {
         findings.warn("profile", finding.to_string(), "ask the CA: verifiers may refuse it");
     }

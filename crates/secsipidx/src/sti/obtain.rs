@@ -234,7 +234,7 @@ impl<'a> Ca<'a> {
             })?,
         }
         warnings.extend(
-            stir::profile::check(leaf)
+            stir::profile::check(leaf, &stir::profile::Policies::default())
                 .iter()
                 .map(|finding| format!("the certificate breaks a rule of ATIS-1000080: {finding}")),
         );

@@ -122,7 +122,7 @@ impl Verifier {
     ) -> Result<Arc<Credential>> {
         let credential = self.credential(key, &token.x5u, self.clock.now(), budget)?;
         if self.shaken.profile == Profile::Warn {
-            credential.warn_of_findings(credential.facts()?, &token.x5u);
+            credential.warn_of_findings(credential.facts(&self.shaken.policies)?, &token.x5u);
         }
         self.check_authority(&credential, &token.claims)?;
         self.verify(&credential, token.identity.signed, &token.signature, budget)?;
@@ -168,13 +168,9 @@ impl Verifier {
 
     /// Whether the certificate is one for calls, and for this one.
     fn check_authority(&self, credential: &Credential, claims: &Claims) -> Result<()> {
-        let facts = credential.facts()?;
-        if !facts.signs {
-            return Err(Error::new(
-                Code::CertProfile,
-                "the certificate's keyUsage does not let it sign (digitalSignature)",
-            ));
-        }
+        let facts = credential.facts(&self.shaken.policies)?;
+        facts.usage.clone()?;
+        let list = facts.list.as_ref().map_err(Error::clone)?;
         if self.shaken.profile == Profile::Enforce
             && let Some(first) = facts.findings.first()
         {
@@ -186,22 +182,13 @@ impl Verifier {
         if self.shaken.spc_match
             && let Some(certificate) = credential.chain.as_ref().map(|chain| chain.leaf())
         {
-            let list = facts.list.as_ref().ok().and_then(Option::as_ref);
-            let spc = list.and_then(|list| list.spcs.first()).map(String::as_str);
+            let spc = list.spcs.first().map(String::as_str);
             profile::common_name(certificate, spc)
                 .map_err(|why| Error::new(Code::CertAuthority, format!("spc_match: {why}")))?;
         }
         // Who diverts a call speaks for the number that it went to (RFC 8946 §3).
         let own = claims.div.as_ref().unwrap_or(&claims.orig);
-        if self.shaken.tn_authlist_match
-            && let Some(list) = facts
-                .list
-                .as_ref()
-                .map_err(Error::clone)?
-                .as_ref()
-                .filter(|list| list.is_of_numbers())
-            && !list.covers(own)
-        {
+        if self.shaken.tn_authlist_match && list.is_of_numbers() && !list.covers(own) {
             return Err(Error::new(
                 Code::CertAuthority,
                 format!("the certificate's TNAuthList does not hold {own}"),

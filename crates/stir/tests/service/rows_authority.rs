@@ -51,6 +51,14 @@ fn list(name: &'static str, entries: fn() -> Vec<Vec<u8>>) -> Row {
     .says("12155551212")
 }
 
+/// A list that can't be read, whether it is looked at for numbers or not.
+fn unread(name: &'static str, extension: fn() -> Vec<u8>) -> Row {
+    bad(World::plain, name, AUTHORITY, move |w| {
+        w.config.shaken.tn_authlist_match = false;
+        w.leaf().extensions[TN_LIST] = extension();
+    })
+}
+
 fn holds(name: &'static str, entries: fn() -> Vec<Vec<u8>>) -> Row {
     good(of_numbers, name, move |w| w.leaf().extensions[TN_LIST] = tn_list(&entries()))
 }
@@ -103,13 +111,24 @@ fn lists() -> Vec<Row> {
             w.signers[DIVERTER].spec.extensions[TN_LIST] = tn_list(&[one("12155551212")]);
         })
         .says("12155551213"),
-        bad(World::plain, "TNAuthList that makes no sense", AUTHORITY, |w| {
-            w.leaf().extensions[TN_LIST] = list_of(&seq(&[&ia5("1234")]));
+        unread("TNAuthList that makes no sense", || list_of(&seq(&[&tlv(0x80, &[b"1234"])])))
+            .says("makes no sense"),
+        unread("TNAuthList that is a bare text", || list_of(&tlv(0x13, &[b"1234"])))
+            .says("without the tag"),
+        // As six certificates of the field have it.
+        unread("TNAuthList of a bare text", || list_of(&seq(&[&tlv(0x13, &[b"1234"])])))
+            .says("without the tag"),
+        unread("TNAuthList of a bare IA5String", || list_of(&seq(&[&ia5("1234")])))
+            .says("without the tag"),
+        bad(World::plain, "TNAuthList missing", AUTHORITY, |w| {
+            w.leaf().extensions.remove(TN_LIST);
         })
-        .says("makes no sense"),
-        good(World::plain, "TNAuthList that is a bare text", |w| {
-            w.leaf().extensions[TN_LIST] = list_of(&tlv(0x13, &[b"1234"]));
-        }),
+        .says("no TNAuthList"),
+        bad(World::plain, "TNAuthList missing, and tn_authlist_match off", AUTHORITY, |w| {
+            w.config.shaken.tn_authlist_match = false;
+            w.leaf().extensions.remove(TN_LIST);
+        })
+        .says("no TNAuthList"),
         good(of_numbers, "issuer with a TNAuthList that holds the signer's", |w| {
             w.inter.spec.extensions.push(tn_list(&[range("12155551200", 100)]));
         }),
@@ -167,11 +186,11 @@ fn codes() -> Vec<Row> {
         bad(matched, "spc_match without a list", AUTHORITY, |w| {
             w.leaf().extensions.remove(TN_LIST);
         })
-        .says("spc_match"),
+        .says("no TNAuthList"),
         bad(matched, "spc_match of a list that makes no sense", AUTHORITY, |w| {
             w.leaf().extensions[TN_LIST] = list_of(&seq(&[&ia5("1234")]));
         })
-        .says("spc_match"),
+        .says("makes no sense"),
         good(matched, "spc_match beside cert_profile warn", |w| {
             w.config.shaken.profile = Profile::Warn;
         }),

@@ -3,7 +3,7 @@
 use super::expected::*;
 use super::world::{Anchors, INTER, Party, ROOT, World};
 use crate::pki::{self, DAY, Key, NOW, Spec, oid, seq, tlv};
-use stir::profile::Profile;
+use stir::profile::{Policies, Profile};
 
 /// Places of a leaf's extensions.
 const BASIC: usize = 0;
@@ -21,7 +21,10 @@ pub fn spoilt(mut der: Vec<u8>) -> Vec<u8> {
 }
 
 pub fn all() -> Vec<Row> {
-    [keys(), dates(), paths(), cas(), usage(), profile()].into_iter().flatten().collect()
+    [keys(), dates(), paths(), cas(), usage(), purposes(), profile(), policies()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn keys() -> Vec<Row> {
@@ -179,6 +182,73 @@ fn usage() -> Vec<Row> {
         usage("keyUsage of key agreement", &[4]),
         bad(World::plain, "keyUsage that makes no sense", PROFILE, |w| {
             w.leaf().extensions[USAGE] = pki::extension("2.5.29.15", true, &[0x04, 0]);
+        })
+        .says("keyUsage makes no sense"),
+        bad(World::plain, "keyUsage missing", PROFILE, |w| drop(w.leaf().extensions.remove(USAGE)))
+            .says("no keyUsage"),
+        good(World::plain, "keyUsage with another bit", |w| {
+            w.leaf().extensions[USAGE] = pki::key_usage(&[0, 1]);
+        }),
+        good(World::plain, "basicConstraints missing", |w| drop(w.leaf().extensions.remove(BASIC))),
+        bad(World::plain, "basicConstraints that make no sense", PROFILE, |w| {
+            w.leaf().extensions[BASIC] = pki::extension("2.5.29.19", true, &[0x04, 0]);
+        })
+        .says("basicConstraints make no sense"),
+        bad(World::plain, "certificate of a CA", PROFILE, |w| {
+            w.leaf().extensions[BASIC] = pki::basic_constraints(true, None);
+        })
+        .says("that of a CA, \"CN=SHAKEN 1234,O=Test,C=US\": the signer's must come first"),
+        bad(World::plain, "CA's certificate first", PROFILE, |w| {
+            w.sends = |chain| super::world::pem(chain.into_iter().rev().collect());
+        })
+        .says("\"CN=Intermediate,O=Test,C=US\": the signer's must come first"),
+        bad(World::plain, "CA's certificate first, on P-384", NOT_P256, |w| {
+            w.inter.key = Key::p384();
+            w.sends = |chain| super::world::pem(chain.into_iter().rev().collect());
+        })
+        .says("\"CN=Intermediate,O=Test,C=US\": the signer's must come first"),
+    ]
+}
+
+const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
+const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
+const JWT: &str = "1.3.6.1.5.5.7.3.37";
+const ANY: &str = "2.5.29.37.0";
+
+fn purposes() -> Vec<Row> {
+    fn extension(critical: bool, ids: &[&str]) -> Vec<u8> {
+        let ids: Vec<u8> = ids.iter().flat_map(|id| oid(id)).collect();
+        pki::extension("2.5.29.37", critical, &seq(&[&ids]))
+    }
+    let refused = |name, critical, ids: &'static [&str]| {
+        bad(World::plain, name, PROFILE, move |w| {
+            w.leaf().extensions.push(extension(critical, ids))
+        })
+        .says("extendedKeyUsage")
+    };
+    let taken = |name, critical, ids: &'static [&str]| {
+        good(World::plain, name, move |w| w.leaf().extensions.push(extension(critical, ids)))
+    };
+    vec![
+        refused("extendedKeyUsage serverAuth, critical", true, &[SERVER_AUTH]),
+        refused("extendedKeyUsage serverAuth", false, &[SERVER_AUTH]),
+        refused(
+            "extendedKeyUsage of a web server and its client",
+            false,
+            &[SERVER_AUTH, CLIENT_AUTH],
+        ),
+        refused("extendedKeyUsage of nothing", false, &[]),
+        taken("extendedKeyUsage any", false, &[ANY]),
+        taken("extendedKeyUsage any, critical", true, &[ANY]),
+        taken("extendedKeyUsage any and serverAuth", false, &[SERVER_AUTH, ANY]),
+        taken("extendedKeyUsage of JWTs", true, &[JWT]),
+        bad(World::plain, "extendedKeyUsage that makes no sense", PROFILE, |w| {
+            w.leaf().extensions.push(pki::extension("2.5.29.37", false, &[0x04, 0]));
+        })
+        .says("extendedKeyUsage makes no sense"),
+        // That of an issuer says nothing of what it signs.
+        good(World::plain, "extendedKeyUsage of the issuer", |w| {
+            w.inter.spec.extensions.push(extension(false, &[SERVER_AUTH]));
         }),
     ]
 }
@@ -232,7 +302,8 @@ fn profile() -> Vec<Row> {
         rule(name, says, move |w| drop(w.leaf().extensions.remove(place)))
     };
     vec![
-        rule("profile version 1", "version:", |w| w.leaf().version = 1),
+        // It has no extensions, and so nothing that lets it sign.
+        rule("profile version 1", "no keyUsage", |w| w.leaf().version = 1),
         bad(enforced, "profile key on P-384", NOT_P256, |w| w.signers[0].key = Key::p384()),
         rule("profile signature ECDSA with SHA-384", "signature:", |w| w.inter.key = Key::p384()),
         good(enforced, "profile kept with NULL parameters of ECDSA", |w| {
@@ -251,8 +322,14 @@ fn profile() -> Vec<Row> {
             w.leaf().extensions[TN_LIST] = spcs(&["abcd"]);
         }),
         extension("profile spc twice", "spc:", TN_LIST, || spcs(&["1234", "5678"])),
-        without("profile tn-auth-list missing", "no SPC", TN_LIST),
-        extension("profile tn-auth-list empty", "no SPC", TN_LIST, || spcs(&[])),
+        bad(enforced, "profile tn-auth-list missing", AUTHORITY, |w| {
+            w.leaf().extensions.remove(TN_LIST);
+        })
+        .says("no TNAuthList"),
+        bad(enforced, "profile tn-auth-list empty", AUTHORITY, |w| {
+            w.leaf().extensions[TN_LIST] = spcs(&[]);
+        })
+        .says("is empty"),
         without("profile policies missing", "policies:", POLICIES),
         extension("profile policies critical", "policies:", POLICIES, || policy(true, &[SHAKEN])),
         extension("profile policies of somebody else", "policies:", POLICIES, || {
@@ -269,7 +346,7 @@ fn profile() -> Vec<Row> {
             let place = tlv(0xa0, &[&tlv(0xa0, &[&tlv(0x86, &[b"https://crl.example.com/"])])]);
             crl_points(&[&place])
         }),
-        without("profile key-usage missing", "key-usage:", USAGE),
+        without("profile key-usage missing", "no keyUsage", USAGE),
         extension("profile key-usage with another bit", "key-usage:", USAGE, || {
             pki::key_usage(&[0, 1])
         }),
@@ -277,9 +354,52 @@ fn profile() -> Vec<Row> {
             pki::extension("2.5.29.15", false, &[0x03, 0x02, 0x07, 0x80])
         }),
         without("profile basic-constraints missing", "basic-constraints:", BASIC),
-        extension("profile basic-constraints of a CA", "basic-constraints:", BASIC, || {
+        extension("profile basic-constraints of a CA", "that of a CA", BASIC, || {
             pki::basic_constraints(true, None)
         }),
         rule("profile key-ids missing", "key-ids:", |w| w.leaf().key_ids = false),
+    ]
+}
+
+/// Each country has its own certificatePolicies.
+fn policies() -> Vec<Row> {
+    const CANADA: &str = "1.3.6.1.4.1.56223.1";
+    const US: &str = "2.16.840.1.114569.1.1.4";
+    let with = |w: &mut World, setting: &str, ids: &[&str]| {
+        w.config.shaken.policies = Policies::named(setting).unwrap();
+        w.leaf().extensions[POLICIES] = policy(false, ids);
+    };
+    let good = move |name, setting: &'static str, ids: &'static [&str]| {
+        good(enforced, name, move |w| with(w, setting, ids))
+    };
+    let bad = move |name, setting: &'static str, ids: &'static [&str]| {
+        bad(enforced, name, PROFILE, move |w| with(w, setting, ids)).says("policies:")
+    };
+    vec![
+        good("cert_policies of Canada", CANADA, &[CANADA]),
+        good(
+            "cert_policies of Canada and the US",
+            "1.3.6.1.4.1.56223.1, 2.16.840.1.114569.1.1",
+            &[US],
+        ),
+        good("cert_policies any", "any", &["1.2.3.4"]),
+        good("cert_policies none, and one is there", "none", &["1.2.3.4"]),
+        super::expected::good(enforced, "cert_policies none", |w| {
+            w.config.shaken.policies = Policies::None;
+            w.leaf().extensions.remove(POLICIES);
+        }),
+        bad("cert_policies of Canada, and a US certificate", CANADA, &[US]),
+        bad(
+            "cert_policies by default, and a Canadian certificate",
+            "2.16.840.1.114569.1.1",
+            &[CANADA],
+        ),
+        bad("cert_policies of a longer arc", "1.3.6.1.4.1.56223.1", &["1.3.6.1.4.1.56223.11"]),
+        bad("cert_policies any, and two", "any", &["1.2.3.4", US]),
+        super::expected::bad(enforced, "cert_policies any, and none is there", PROFILE, |w| {
+            w.config.shaken.policies = Policies::Any;
+            w.leaf().extensions.remove(POLICIES);
+        })
+        .says("policies:"),
     ]
 }

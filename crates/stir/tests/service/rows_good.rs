@@ -382,8 +382,5 @@ fn trust() -> Vec<Row> {
         plain("the first second of the certificate", |w| {
             w.leaf().not_before = pki::time(pki::NOW);
         }),
-        plain("the certificate has no keyUsage", |w| {
-            w.leaf().extensions.remove(1);
-        }),
     ]
 }
