@@ -147,11 +147,11 @@ pub fn skipped(why: &str) {
     std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes()).unwrap();
 }
 
-/// A path in the repository, also for the tests of its crates.
+/// A path below the crate that is tested, or below the whole repository.
 pub fn repository_path(path: &str) -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = own.ancestors().find(|folder| folder.join("kamailio-headers").is_dir());
-    root.unwrap_or(own).join(path)
+    let found = own.ancestors().map(|folder| folder.join(path)).find(|path| path.exists());
+    found.unwrap_or_else(|| own.join(path))
 }
 
 /// The text of a file in the repository.
