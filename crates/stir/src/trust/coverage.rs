@@ -85,6 +85,11 @@ pub(super) fn full_name(point: DistributionPointName) -> Vec<GeneralName> {
     }
 }
 
+/// Whether a certificate says where it would be revoked.
+pub(super) fn names_a_crl(certificate: &Certificate) -> bool {
+    certificate.extension(CRL_DISTRIBUTION_POINTS).is_some()
+}
+
 /// What is said of a certificate that no CRL covers.
 pub(super) fn undetermined(certificate: &Certificate) -> Error {
     Error::new(

@@ -32,6 +32,7 @@ fn indirect() -> World {
 fn french() -> World {
     let crl = Crl { spec: CrlSpec::new(PA).revoke(&[0x12]), by: By::Pa };
     let mut world = World { crls: vec![crl, root()], ..World::plain() };
+    world.inter.spec.extensions.push(pki::crl_issuer(ROOT));
     world.leaf().extensions.push(pki::crl_issuer(PA));
     world
 }
@@ -185,10 +186,14 @@ fn covered() -> Vec<Row> {
             w.crls.remove(0);
         })
         .says("CN=SHAKEN 1234"),
-        undetermined(direct, "undetermined without the CRL of the root", |w| {
+        undetermined(direct, "undetermined without the CRL that the CA names", |w| {
             w.crls.remove(1);
+            w.inter.spec.extensions.push(pki::crl_place(PLACE, None));
         })
         .says("CN=Intermediate"),
+        good(direct, "CRL of the signer's CA alone, where that names none", |w| {
+            w.crls.remove(1);
+        }),
         good(direct, "undetermined counts where crl_required is 0", |w| {
             w.crls.remove(0);
             w.config.crl_required = Some(false);
@@ -197,6 +202,7 @@ fn covered() -> Vec<Row> {
             w.crls[0].spec.point = only_cas.clone();
         }),
         undetermined(direct, "undetermined by a CRL of other than CA certificates", move |w| {
+            w.inter.spec.extensions.push(pki::crl_place(PLACE, None));
             w.crls[1].spec.point = only_users.clone();
         }),
         good(direct, "CRL of CA certificates and CRL of others", move |w| {
