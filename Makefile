@@ -38,6 +38,7 @@ help:
 	@echo 'make deb-12 deb-13     the same for Debian 12 or 13, built in a folder with it'
 	@echo 'make test-deb-12, -13  those packages tried in a clean Debian'
 	@echo 'make dist              a source tarball with all crates, in $(TARGET)/dist'
+	@echo 'make nightly           what takes long: packages in clean Debians, the tarball'
 	@echo 'make bench             side by side with the stock module and service; memory by certificates'
 	@echo 'make fuzz              the fuzz targets, FUZZ_SECONDS each'
 	@echo 'make lint              rustfmt, clippy, licences'
@@ -127,6 +128,10 @@ test-deb-12 test-deb-13: test-deb-%: deb-% deps
 .PHONY: dist
 dist:
 	packaging/dist.sh $(TARGET)/dist
+
+# What takes long and rarely breaks, beside .ci/run.
+.PHONY: nightly
+nightly: test-deb-12 test-deb-13 dist
 
 .PHONY: demo
 demo:
