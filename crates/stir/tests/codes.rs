@@ -176,12 +176,12 @@ fn one_valid_header_is_enough_and_unsupported_ones_are_passed_over() {
     assert_eq!(keys.check_with(&[&bad, &div], options).code(), -251);
     assert_eq!(keys.check_with(&[&div], options).code(), -303);
     assert_eq!(keys.check_with(&[], options).code(), -1);
-    let many = vec![bad.as_str(); 10];
-    assert_eq!(
-        keys.check_with(&[many, vec![&good]].concat(), options).code(),
-        -251,
-        "the eleventh"
-    );
+    // A repeated field counts once, so each is signed with a key of its own.
+    let many: Vec<String> =
+        (0..10).map(|_| format!("{}{PARAMS}", self::keys().token(HEADER, PAYLOAD))).collect();
+    let mut all: Vec<&str> = many.iter().map(String::as_str).collect();
+    all.push(&good);
+    assert_eq!(keys.check_with(&all, options).code(), -251, "the eleventh");
 }
 
 #[test]
@@ -271,7 +271,6 @@ fn what_can_not_be_signed() {
         (Call { orig: "", ..CALL }, -231),
         (Call { dest: "sip:", ..CALL }, -231),
         (Call { dest: &long, ..CALL }, -231),
-        (Call { origid: "\"", ..CALL }, -231),
         (Call { x5u: "", ..CALL }, -205),
         (Call { x5u: "ftp://a/b", ..CALL }, -205),
         (Call { x5u: "https://a/b>;x=<", ..CALL }, -205),
