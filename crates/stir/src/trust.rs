@@ -13,6 +13,7 @@ mod standing;
 mod watched;
 
 pub(crate) use budget::Budget;
+use budget::CRL_COST;
 pub use budget::{MAX_CHAIN_COST, MAX_MESSAGE_COST};
 pub use path::MAX_PATH_LEN;
 pub use signature::signature_oid;
@@ -301,7 +302,15 @@ impl Trust {
             let all = material.crls.iter().filter(|crl| crl.concerns(&path));
             all.filter(|crl| !crl.is_replaced(&material.crls, now))
         };
+        // Of what the signer sent only the path: a stranger may name any certificate as a CRL's issuer.
+        let is_used = |sent: &&Certificate| path.iter().any(|used| std::ptr::eq(*used, *sent));
+        let used: Arc<[Certificate]> = chain.rest().iter().filter(is_used).cloned().collect();
+        let mut known = intermediates.clone();
+        known.pop();
+        known.push(&used);
+        let search = Search { anchors: &anchors, intermediates: &known, now };
         for crl in crls() {
+            budget.add(CRL_COST);
             crl.check(&search)?;
         }
         // An anchor is trusted because it is here: no CRL takes that away.
@@ -325,8 +334,7 @@ impl Trust {
         let documents = material.anchors.iter().chain(material.intermediates.iter());
         let lists = documents.map(|document| document.end(self.stale)).filter(|end| now < *end);
         let until = ends.chain(updates).chain(lists).fold(i64::MAX, i64::min);
-        let is_used = |sent: &&Certificate| path.iter().any(|used| std::ptr::eq(*used, *sent));
-        Ok(Judged { until, used: chain.rest().iter().filter(is_used).cloned().collect() })
+        Ok(Judged { until, used: Arc::clone(&used) })
     }
 
     /// The certificates of documents that are in force; an error if there are documents and none is.

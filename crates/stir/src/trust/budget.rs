@@ -17,6 +17,9 @@ pub const MAX_MESSAGE_COST: u32 = 128;
 /// Whether a certificate may have issued another: to read one with 64 extensions takes as long as to
 /// check a signature.
 pub(super) const LOOK: u32 = 1;
+/// To look whether a CRL's issuer is still trusted: a path of three certificates. Its own signature is
+/// checked once.
+pub(super) const CRL_COST: u32 = 4;
 /// Bytes that are hashed in the time of one verification.
 const HASHED: usize = 16 * 1024;
 
@@ -32,8 +35,8 @@ impl Budget {
         MAX_MESSAGE_COST.saturating_sub(self.spent.get())
     }
 
-    /// Adds what was done. Of what is not a chain a header field has a single thing, its token's
-    /// signature, which is always checked.
+    /// Adds what was done. What is not a chain is always checked: a header field has one token, and
+    /// how many CRLs there are is the operator's choice.
     pub(crate) fn add(&self, cost: u32) {
         self.spent.set(self.spent.get().saturating_add(cost));
     }

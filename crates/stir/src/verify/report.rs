@@ -34,7 +34,8 @@ pub struct Report {
     /// The call's Priority, if such a PASSporT allows it (RFC 9027 §4).
     pub sph: Option<String>,
     /// What the certificates and signatures of all header fields took, in ES256 verifications of some
-    /// 40 µs; at most [`MAX_MESSAGE_COST`](crate::trust::MAX_MESSAGE_COST) and one a header field.
+    /// 40 µs; at most [`MAX_MESSAGE_COST`](crate::trust::MAX_MESSAGE_COST), one a header field, and the
+    /// CRLs of one chain.
     pub cost: u32,
     /// Header fields beside it that failed: code and token of each (RFC 9410 §5).
     pub(crate) beside: Vec<(Code, String)>,
