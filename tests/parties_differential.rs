@@ -233,7 +233,8 @@ fn judge(part: Part, reply: &str) -> (Option<String>, bool) {
         error.split_once(" is not the caller, ").or(error.split_once(" is not the called number, "))
     {
         // A number that was compared is the one that is shown, a URI is one that is shown.
-        let seen = seen.split(", ").next().unwrap();
+        // What to do about it may follow.
+        let seen = seen.split("; ").next().and_then(|seen| seen.split(", ").next()).unwrap();
         let same = match seen.contains(':') {
             false => sees.as_deref() == Some(seen),
             true => {

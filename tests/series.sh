@@ -37,4 +37,4 @@ export SECSIPID_MODULE
 cp -f "${CARGO_TARGET_DIR:-target}/release/libkamailio_secsipid.so" "$SECSIPID_MODULE"
 # Without fetcher_clock, whose libfaketime is not in there, and fetcher_urls, which is not about
 # Kamailio.
-cargo test --package secsipid --test module --test module_signing --test module_checking --test module_cache --test module_process --test shaken --test shaken_settings --test sipp --test fetchers --test fetch_async --test fetcher_faults --test fetcher_floods --test rpc --test bad_input --test kemi --test symbols --no-fail-fast
+cargo test --package secsipid --test module --test module_signing --test module_checking --test module_cache --test module_process --test parties --test parties_differential --test lists --test shaken --test shaken_settings --test sipp --test fetchers --test fetch_async --test fetcher_faults --test fetcher_floods --test rpc --test bad_input --test kemi --test symbols --no-fail-fast

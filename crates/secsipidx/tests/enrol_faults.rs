@@ -9,7 +9,7 @@ mod support;
 use serde_json::{Value, json};
 use std::fs::File;
 use sti_lab::{CONFIG, Fault, Sti, key, now};
-use support::Folder;
+use support::{Folder, wait_for};
 
 const QUICK: &[(&str, &str)] = &[("SECSIPIDX_TEST_PATIENCE", "1")];
 
@@ -387,6 +387,10 @@ fn a_list_or_crl_that_is_not_good_replaces_nothing() {
     let sti = Sti::behind_a_proxy(&[]);
     let folder = &sti.folder;
     folder.out("ca other --spc 1234");
+    // The laboratory's first CRL must be older than the one in force, and their times have seconds.
+    let first = std::fs::metadata(folder.join("lab/crl-indirect.pem")).unwrap().modified().unwrap();
+    let first = first.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    wait_for("a later second", || (now() > i64::try_from(first).unwrap()).then_some(()));
     sti.done("trust");
     let files = || {
         ["lab/trust/trust-list.jws", "lab/trust/crl.der"]
