@@ -6,8 +6,10 @@ mod support;
 
 use std::collections::HashSet;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use support::kamailio::free_port;
 use support::site::{Carrier, Site};
+use support::wait_for;
 
 const CALLS: usize = 200;
 const CALLS_A_SECOND: usize = 100;
@@ -51,12 +53,13 @@ fn calls(scenario: &str, reject: bool, change: impl Fn(String) -> String) -> Vec
         errors.lines().take(40).collect::<Vec<_>>().join("\n")
     );
     carrier.kamailio.assert_alive(&processes);
-    carrier
-        .kamailio
-        .log()
-        .lines()
-        .filter_map(|line| Some(line.split_once(": call ")?.1.to_owned()))
-        .collect()
+    // The last reply may overtake its line.
+    wait_for("a line for every call", Duration::from_secs(10), || {
+        let log = carrier.kamailio.log();
+        let lines: Vec<String> =
+            log.lines().filter_map(|line| Some(line.split_once(": call ")?.1.to_owned())).collect();
+        (lines.len() >= CALLS).then_some(lines)
+    })
 }
 
 /// That there was a line for every call, and that all say this.
