@@ -387,10 +387,12 @@ fn a_list_or_crl_that_is_not_good_replaces_nothing() {
     let sti = Sti::behind_a_proxy(&[]);
     let folder = &sti.folder;
     folder.out("ca other --spc 1234");
-    // The laboratory's first CRL must be older than the one in force, and their times have seconds.
-    let first = std::fs::metadata(folder.join("lab/crl-indirect.pem")).unwrap().modified().unwrap();
-    let first = first.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    wait_for("a later second", || (now() > i64::try_from(first).unwrap()).then_some(()));
+    // Lists and CRLs of the laboratory differ by their times, which have seconds.
+    let later = || {
+        let since = now();
+        wait_for("a later second", || (now() > since).then_some(()));
+    };
+    later();
     sti.done("trust");
     let files = || {
         ["lab/trust/trust-list.jws", "lab/trust/crl.der"]
@@ -467,6 +469,7 @@ fn a_list_or_crl_that_is_not_good_replaces_nothing() {
         assert!(folder.read("m.prom").contains("secsipidx_sti_list_entries 1"), "{name}");
     }
     sti.proxy().clear();
+    later();
     sti.done("trust");
     assert!(files()[0] != before[0]);
 }
