@@ -1,6 +1,6 @@
 //! The secsipid module of Kamailio: STIR/SHAKEN in place of the stock module.
 //!
-//! Kamailio → [`kamailio`] (the only unsafe code) → [`functions`] → the `stir` crate.
+//! Kamailio → `kamailio` (the only unsafe code) → `functions` → the `stir` crate.
 #![deny(unsafe_code)]
 
 #[forbid(unsafe_code)]

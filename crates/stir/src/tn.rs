@@ -66,10 +66,10 @@ impl Numbering {
     }
 
     /// The canonical form of a number by itself: user parameters are cut at `;` and say nothing, for
-    /// where they came from nobody knows. See [`Numbering::read`].
+    /// where they came from nobody knows.
     ///
     /// # Errors
-    /// As there.
+    /// [`Code::PayloadParse`] for a text that is not a number, or is too long.
     pub fn canonical(&self, number: &str) -> Result<String> {
         self.read(user(number), None).map(|number| number.canonical)
     }

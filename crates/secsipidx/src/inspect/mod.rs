@@ -319,7 +319,7 @@ impl Inspector {
 /// The key or certificate of a path, or of a `file://` URL.
 ///
 /// # Errors
-/// [`Code::FileRead`]; what is in the file is neither.
+/// The file cannot be read, or holds neither a key nor a certificate.
 pub fn credential_of_file(path: &str) -> Result<Credential> {
     let path = path.strip_prefix("file://").unwrap_or(path);
     // Standard input is no key that can be read twice: a check takes it for a file's name, too.

@@ -82,7 +82,7 @@ pub fn sync(folder: &Path) -> io::Result<()> {
 /// Points a symbolic link somewhere else, in one step; whether it did not point there already.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn link(path: &Path, target: &Path) -> Result<bool> {
     if fs::read_link(path).is_ok_and(|there| there == target) {
         return Ok(false);
@@ -100,7 +100,7 @@ pub fn link(path: &Path, target: &Path) -> Result<bool> {
 /// Makes a folder with those above it; everybody may look into it.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|e| failed(path, "can't be made", &e))
 }
