@@ -229,3 +229,39 @@ fn certificates_in_memory_are_listed_with_where_they_come_from() {
     assert!(verifier.missing(&call).is_empty());
     assert_eq!(verifier.needed(&call), [URL]);
 }
+
+/// Public keys by URL, and how often one was asked for.
+struct Bare(std::collections::HashMap<String, String>, Arc<AtomicI64>);
+
+impl Fetch for Bare {
+    fn fetch(&self, url: &str) -> stir::Result<Fetched> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Ok(Fetched::new(self.0[url].clone().into_bytes(), None))
+    }
+}
+
+/// The share of one key is not that of all keys that come without a certificate.
+#[test]
+fn bare_public_keys_are_told_apart() {
+    use p256::elliptic_curve::Generate;
+    use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
+    const KEYS: usize = 40;
+    let signer = Signer::new(&Config::default());
+    let (mut calls, mut keys) = (Vec::new(), std::collections::HashMap::new());
+    for n in 0..KEYS {
+        let x5u = format!("https://a.example/{n}.pem");
+        let secret = p256::SecretKey::generate();
+        let private = secret.to_pkcs8_pem(LineEnding::LF).unwrap();
+        let call = Call { orig: "1", dest: "2", attest: "A", origid: "", x5u: &x5u, rcd_nam: None };
+        calls.push(signer.identity(&call, PrivateKey::Pem(&private)).unwrap());
+        keys.insert(x5u, secret.public_key().to_public_key_pem(LineEnding::LF).unwrap());
+    }
+    let asked = Arc::new(AtomicI64::new(0));
+    let fetch = Bare(keys, Arc::clone(&asked));
+    let verifier = Verifier::with(&Config::default(), Arc::new(stir::SystemClock), Box::new(fetch));
+    for call in calls.iter().chain(&calls) {
+        let report = verifier.check([call.as_str()], PublicKey::Info, CheckOptions::default());
+        report.result.unwrap();
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 40);
+}

@@ -51,9 +51,9 @@ impl Downloaded {
         self.vouched.size() + body + 2 * url.len() + OVERHEAD
     }
 
-    fn key(&self) -> Vec<u8> {
-        let chain = self.vouched.credential.chain.as_ref();
-        chain.map_or_else(Vec::new, |chain| chain.leaf().key_octets().to_vec())
+    /// The same for a certificate and for its bare public key.
+    fn key(&self) -> &[u8] {
+        self.vouched.credential.key.point()
     }
 }
 
@@ -87,7 +87,8 @@ impl Downloads {
 
     /// Takes in what has just come.
     pub(super) fn put(&mut self, url: &str, entry: Downloaded) {
-        self.probation.put(url, &entry.key(), entry.size(url), entry);
+        let (key, size) = (entry.key().to_vec(), entry.size(url));
+        self.probation.put(url, &key, size, entry);
     }
 
     /// A token has verified with it: what it was downloaded as, if that was not known yet, and the
@@ -95,7 +96,8 @@ impl Downloads {
     pub(super) fn prove(&mut self, url: &str) -> Option<(Source, Vec<Arc<str>>)> {
         let mut entry = self.probation.remove(url)?;
         let source = entry.source.take()?;
-        let gone = self.proven.put(url, &entry.key(), entry.size(url), entry);
+        let (key, size) = (entry.key().to_vec(), entry.size(url));
+        let gone = self.proven.put(url, &key, size, entry);
         let shares = gone.into_iter().filter(|(.., why)| *why == Why::Share);
         Some((source, shares.map(|(url, ..)| url).collect()))
     }
