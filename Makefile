@@ -135,7 +135,7 @@ nightly: test-deb-12 test-deb-13 dist
 
 .PHONY: demo
 demo:
-	@echo 'make demo: builds the module and the tools, about 5 minutes the first time; then a call, some seconds'
+	@echo 'make demo: builds the module and the tools, 5 to 10 minutes the first time; then a call, some seconds'
 	@tests/deps.sh 'make demo' $(BUILD_PACKAGES) $(DEMO_PACKAGES)
 	@$(MAKE) --no-print-directory build
 	$(CARGO) run --release --quiet --example demo
