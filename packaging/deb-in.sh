@@ -6,14 +6,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 . packaging/chroot.sh
-case $1 in
-    12) suite=bookworm ;;
-    13) suite=trixie ;;
-    *)
-        echo 'usage: deb-in.sh 12|13' >&2
-        exit 2
-        ;;
-esac
+suite=$(debian_suite "${1:-}" 'deb-in.sh 12|13')
 
 root=$PWD/.series/build-$1
 tests/debian.sh "$suite" "$root" kamailio,gcc,libc6-dev,libclang-dev,patch,xz-utils,make,git,debhelper,dpkg-dev,lintian

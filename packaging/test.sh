@@ -7,14 +7,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 . packaging/chroot.sh
-case $1 in
-    12) suite=bookworm ;;
-    13) suite=trixie ;;
-    *)
-        echo 'usage: test.sh 12|13 FOLDER' >&2
-        exit 2
-        ;;
-esac
+suite=$(debian_suite "${1:-}" 'test.sh 12|13 FOLDER')
 stock='kamailio-secsipid-modules libsecsipid1 libsecsipid-dev secsipidx'
 ours='kamailio-secsipid-rs-module libsecsipid1-rs libsecsipid-rs-dev secsipidx-rs'
 
