@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 const HEADER: &str = r#"{"alg":"ES256","typ":"JWT"}"#;
 /// Good until 2096.
-const PAYLOAD: &str = r#"{"exp":4000000000,"sequence":1,"trustList":["PEM"],"version":"1.0"}"#;
+const PAYLOAD: &str = r#"{"exp":4000000000,"sequence":1,"trustList":["<PEM>"],"version":"1.0"}"#;
 /// Who issues the administrator's certificate.
 const PA_ROOT: &str = "CN=PA root";
 
@@ -172,9 +172,9 @@ fn contents() -> Vec<Row> {
         payload("list without exp", "\"exp\":4000000000,", ""),
         payload("list without sequence", "\"sequence\":1,", ""),
         payload("list whose sequence is text", "\"sequence\":1", "\"sequence\":\"1\""),
-        payload("list of base64", "PEM", "DER"),
-        payload("list of base64 in lines", "PEM", "\\nDER\\r\\n"),
-        payload("list of both", "\"PEM\"", "\"DER\",\"PEM\""),
+        payload("list of base64", "<PEM>", "<DER>"),
+        payload("list of base64 in lines", "<PEM>", "\\n<DER>\\r\\n"),
+        payload("list of both", "\"<PEM>\"", "\"<DER>\",\"<PEM>\""),
         bad(list, "list signed by another key", NO_ANCHORS, |w| anchors(w).forged = true)
             .says("did not sign"),
         listed("list whose exp is no integer", "exp", "4000000000", "\"never\""),
@@ -183,14 +183,14 @@ fn contents() -> Vec<Row> {
         listed("list of alg HS256", "alg", "ES256", "HS256"),
         listed("list with crit", "crit", "{\"alg\"", "{\"crit\":[\"exp\"],\"alg\""),
         listed("list with b64", "b64", "{\"alg\"", "{\"b64\":false,\"alg\""),
-        listed("list that is empty", "empty", "[\"PEM\"]", "[]"),
+        listed("list that is empty", "empty", "[\"<PEM>\"]", "[]"),
         listed("list without trustList", "trustList", "trustList", "list"),
         listed("list of intermediates as anchors", "trust_intermediates", "trustList", "certList"),
         listed("list with both", "trustList", "\"trustList\"", "\"certList\":[],\"trustList\""),
-        listed("list that is an object", "trustList", "[\"PEM\"]", "{}"),
-        listed("list of no strings", "not a string", "[\"PEM\"]", "[1]"),
-        listed("list of no certificates", "not a certificate", "PEM", "AAAA"),
-        listed("list of junk", "neither PEM nor base64", "PEM", "*"),
+        listed("list that is an object", "trustList", "[\"<PEM>\"]", "{}"),
+        listed("list of no strings", "not a string", "[\"<PEM>\"]", "[1]"),
+        listed("list of no certificates", "not a certificate", "<PEM>", "AAAA"),
+        listed("list of junk", "neither PEM nor base64", "<PEM>", "*"),
         listed(
             "list with a member twice",
             "twice",
@@ -199,7 +199,7 @@ fn contents() -> Vec<Row> {
         ),
         bad(list, "list of too many", NO_ANCHORS, |w| {
             let many = ["\"AAAA\""; 2049].join(",");
-            edit(&mut anchors(w).payload, "\"PEM\"", &many);
+            edit(&mut anchors(w).payload, "\"<PEM>\"", &many);
         })
         .says("more than 2048"),
     ]
