@@ -1,9 +1,4 @@
-//! STIR/SHAKEN: PASSporTs (RFC 8225, RFC 8588), the Identity header field (RFC 8224), signing,
-//! verifying, and the certificates behind them (RFC 8226).
-//!
-//! [`Signer`] is the authentication service, [`Verifier`] the verification service; [`Config`]
-//! sets both up. Neither opens a socket or starts a thread before a certificate has to be
-//! downloaded, so a server may make them before or after it forks.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod address;

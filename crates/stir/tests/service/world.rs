@@ -394,7 +394,8 @@ fn write(what: &Anchors, certificates: &[Vec<u8>], path: &Path) -> PathBuf {
             }
             let der = &certificates[0];
             let text = pki::certificates(std::slice::from_ref(der)).replace('\n', "\\n");
-            let payload = list.payload.replace("<PEM>", &text).replace("<DER>", &STANDARD.encode(der));
+            let payload =
+                list.payload.replace("<PEM>", &text).replace("<DER>", &STANDARD.encode(der));
             let stranger = list.forged.then(Key::p256);
             let key = stranger.as_ref().unwrap_or(&list.key);
             let text = jws(&list.header, &payload, key, |octets| octets);
