@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use std::net::UdpSocket;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use stir::{Call, Config, PrivateKey, Signer};
+use stir::{Call, Checked, PrivateKey, Signer};
 use support::{Answer, Cfg, Http, Kamailio, Lab, Module};
 
 const MODULES: [Module; 3] = [Module::Without, Module::Stock, Module::Ours];
@@ -36,7 +36,7 @@ fn main() {
     let lab = Lab::new();
     let http = Http::start();
     let x5u = http.on("/cert.pem", Answer::Ok(lab.read("cert.pem").into()));
-    let identity = Signer::new(&Config::default())
+    let identity = Signer::new(&Checked::default())
         .identity(
             &Call {
                 orig: "12155551212",

@@ -8,7 +8,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use stir::{Config, Error, HttpFetcher, Policy, Reason, Report, Signer, SystemClock, Verifier};
+use stir::{
+    Checked, Config, Error, HttpFetcher, Policy, Reason, Report, Signer, SystemClock, Verifier,
+};
 
 /// All settings of the module.
 #[derive(Clone)]
@@ -95,19 +97,35 @@ struct Ready {
 }
 
 impl Ready {
-    fn new(settings: Settings, handover: Option<Handover>) -> Self {
-        let mut core = settings.core.clone();
+    fn new(settings: Settings, built: &Built, handover: Option<Handover>) -> Self {
         let (source, fetchers) = if settings.fetchers == 0 {
-            (Source::Own(Box::new(HttpFetcher::new(&core))), None)
+            (Source::Own(Box::new(HttpFetcher::new(&built.signs))), None)
         } else {
             let fetchers = Arc::new(Fetchers::new(settings.addresses(), settings.timeout()));
-            // The folder is the fetchers' then, but for what is known of lists.
-            core.lists_dir = std::mem::take(&mut core.cache_dir);
             (Source::Fetchers(Arc::clone(&fetchers)), Some(fetchers))
         };
-        let verifier = Verifier::with(&core, Arc::new(SystemClock), Box::new(source));
-        let (signer, seen) = (Signer::new(&settings.core), Seen::default());
+        let verifier = Verifier::with(&built.checks, Arc::new(SystemClock), Box::new(source));
+        let (signer, seen) = (Signer::new(&built.signs), Seen::default());
         Self { signer, verifier, fetchers, handover, seen, settings }
+    }
+}
+
+/// What the two services are made of.
+#[derive(Default)]
+struct Built {
+    signs: Checked,
+    /// With `fetchers`, `cache_dir` is theirs, but for what is known of lists.
+    checks: Checked,
+}
+
+impl Built {
+    fn of(settings: &Settings) -> Result<Self, Error> {
+        let signs = settings.core.clone().build()?;
+        let mut checks = settings.core.clone();
+        if settings.fetchers > 0 {
+            checks.lists_dir = std::mem::take(&mut checks.cache_dir);
+        }
+        Ok(Self { signs, checks: checks.build()? })
     }
 }
 
@@ -129,7 +147,8 @@ pub(crate) fn configure(
 /// says whether a call can be suspended.
 pub(crate) fn init(transactions: bool) -> Result<(), Error> {
     let settings = guarded(&SETTINGS).get_or_insert_default().clone();
-    settings.core.check_settings()?;
+    let built = Built::of(&settings)?;
+    built.signs.check_files()?;
     settings.core.unused().iter().for_each(|why| log::warn!("{why}"));
     if !settings.core.checks_chains() {
         log::warn!(
@@ -166,7 +185,7 @@ pub(crate) fn init(transactions: bool) -> Result<(), Error> {
     } else {
         None
     };
-    let ready = READY.get_or_init(|| Ready::new(settings, handover));
+    let ready = READY.get_or_init(|| Ready::new(settings, &built, handover));
     let name = ready.settings.rcd_nam.as_str();
     if !parse_format(name) {
         return Err(wrong(format!(
@@ -337,7 +356,8 @@ pub(crate) fn reason(report: &Report) -> Option<String> {
 }
 
 fn ready() -> &'static Ready {
-    READY.get_or_init(|| Ready::new(guarded(&SETTINGS).clone().unwrap_or_default(), None))
+    // Kamailio makes it at start; without that, the defaults stand.
+    READY.get_or_init(|| Ready::new(Settings::default(), &Built::default(), None))
 }
 
 /// What a mutex guards, also after a panic under it.

@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
-use stir::{Config, Signer};
+use stir::{Checked, Signer};
 use support::fetching::{self, blocking, signed_with};
 use support::site::Ago;
 use support::{Answer, Cfg, Folder, Http, Kamailio, Lab, Reply, Request, skipped, wait_for};
@@ -68,7 +68,7 @@ impl Test {
 
     /// A call whose token was made so many seconds ahead of the system's clock.
     fn call(&self, path: &str, ahead: i64) -> Reply {
-        let signer = Signer::with_clock(&Config::default(), Arc::new(Ago(-ahead)));
+        let signer = Signer::with_clock(&Checked::default(), Arc::new(Ago(-ahead)));
         let identity = signed_with(&signer, &self.lab, &self.http.url(path));
         self.kamailio.udp().send(&Request::invite().header("Identity", identity))
     }

@@ -5,7 +5,7 @@
 mod support;
 
 use std::process::Command;
-use stir::{Call, Config, DivCall, PrivateKey, Signer};
+use stir::{Call, Checked, DivCall, PrivateKey, Signer};
 use support::kamailio::built;
 use support::site::Ago;
 use support::{Cfg, Kamailio, Lab, Module, Request};
@@ -83,13 +83,13 @@ fn identities(lab: &Lab) -> Vec<Vec<String>> {
     let x5u = "https://certs.example.org/1234.pem";
     let signed = |orig, dest, ago| {
         let call = Call { orig, dest, attest: "A", origid: "", x5u, rcd_nam: None };
-        let signer = Signer::with_clock(&Config::default(), std::sync::Arc::new(Ago(ago)));
+        let signer = Signer::with_clock(&Checked::default(), std::sync::Arc::new(Ago(ago)));
         signer.identity(&call, PrivateKey::Pem(&key)).unwrap()
     };
     let good = signed(ORIG, DEST, 0);
     let diverted = |div: &str, dest: &str, identities: &[&str]| {
         let call = DivCall { orig: ORIG, dest, div, x5u, identities };
-        Signer::new(&Config::default()).div_identity(&call, PrivateKey::Pem(&key)).unwrap()
+        Signer::new(&Checked::default()).div_identity(&call, PrivateKey::Pem(&key)).unwrap()
     };
     let div = diverted(DEST, "12155550009", &[&good]);
     let flipped = good.replacen(";info", "A;info", 1);

@@ -4,7 +4,7 @@
 
 mod support;
 
-use stir::{Call, Clock, Config, DivCall, PrivateKey, Signer};
+use stir::{Call, Checked, Clock, DivCall, PrivateKey, Signer};
 use support::site::{Ago, Carrier};
 use support::{Cfg, Kamailio, Module, Request, Site};
 
@@ -250,7 +250,7 @@ fn a_script_gets_one_result() {
     let diverted = |from: &str, div: &str, to: &str, beside: &[&str]| {
         let call = DivCall { orig: from, dest: to, div, x5u: &site.x5u, identities: beside };
         let key = site.lab.read("key.pem");
-        Signer::new(&Config::default()).div_identity(&call, PrivateKey::Pem(&key)).unwrap()
+        Signer::new(&Checked::default()).div_identity(&call, PrivateKey::Pem(&key)).unwrap()
     };
     let (before, origid) = (Ago(0).now(), "0f8fad5b-d9cb-469f-a165-70867728950e");
     let named = Call {
@@ -262,7 +262,7 @@ fn a_script_gets_one_result() {
         rcd_nam: None,
     };
     let key = site.lab.read("key.pem");
-    let first = Signer::new(&Config::default()).identity(&named, PrivateKey::Pem(&key)).unwrap();
+    let first = Signer::new(&Checked::default()).identity(&named, PrivateKey::Pem(&key)).unwrap();
     let after = Ago(0).now();
     let one = diverted(ORIG, "12155550000", "12155550001", &[&first]);
     let two = diverted(ORIG, "12155550001", DEST, &[&first, &one]);
@@ -385,7 +385,7 @@ fn a_script_gets_what_further_tokens_tell() {
         let payload = format!(
             r#"{{"dest":{{"tn":["{DEST}"]}},"iat":{iat},"orig":{{"tn":"{ORIG}"}},{claims}}}"#
         );
-        let signer = Signer::new(&Config::default());
+        let signer = Signer::new(&Checked::default());
         let token = signer.sign_json(&header, &payload, PrivateKey::Pem(&key)).unwrap();
         format!("{token};info=<{x5u}>;alg=ES256;ppt={ppt}")
     };

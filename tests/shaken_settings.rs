@@ -437,7 +437,7 @@ fn header_fields_as_the_field_writes_them() {
     }
     // A div that a middlebox has doubled diverts once, and an origid may be a Call-ID with quotes.
     let key = site.lab.read("key.pem");
-    let signer = stir::Signer::new(&stir::Config::default());
+    let signer = stir::Signer::new(&stir::Checked::default());
     let key = stir::PrivateKey::Pem(&key);
     let first = stir::Call {
         orig: "12155551212",

@@ -61,9 +61,9 @@ fuzz_target!(|data: &[u8]| {
     match kind % 6 {
         0 => one(rest),
         1 => pem(rest),
-        2 => one(&pki::signed(rest, &WORLD.root_key)),
+        2 => one(&pki::signed(rest, &WORLD.root_key.algorithm(), &WORLD.root_key)),
         3 => {
-            let crl = pki::signed(rest, &WORLD.root_key);
+            let crl = pki::signed(rest, &WORLD.root_key.algorithm(), &WORLD.root_key);
             let _ = WORLD.trust(Some(&crl)).verify(&WORLD.chain, NOW);
         }
         4 => {

@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use stir::{Numbering, Party, Uri};
 use stir::tn::{self, MAX_DIGITS};
+use stir::{Numbering, Party, Uri};
 
 fuzz_target!(|text: &str| {
     let fields: Vec<&str> = text.split('\0').collect();

@@ -7,10 +7,10 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use std::sync::LazyLock;
 use stir::passport::{Claims, JoseHeader};
-use stir::{Config, PrivateKey, PublicKey, Signer, SipCall};
+use stir::{Checked, PrivateKey, PublicKey, Signer, SipCall};
 use stir_fuzz::{SHAKEN, SIGNERS, URL, encode};
 
-static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(&Config::default()));
+static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(&Checked::default()));
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(part) = std::str::from_utf8(data) {

@@ -7,6 +7,7 @@ pub mod pki;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pki::{Key, NOW, Spec, certificates, extension, seq, tlv};
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use stir::{Clock, Code, Config, Error, Fetch, Fetched, Policy, Verifier};
 
@@ -28,6 +29,7 @@ pub struct Signers {
     pub key: Key,
     /// A private key, PEM.
     pub private: String,
+    root: String,
     spc: String,
     range: String,
 }
@@ -44,6 +46,7 @@ pub static SIGNERS: LazyLock<Signers> = LazyLock::new(|| {
         extension("1.3.6.1.5.5.7.1.27", false, &seq(&[&tlv(0xa1, &[&permitted])])),
     ]);
     Signers {
+        root: certificates(&[Spec::ca("CN=Root", "CN=Root").issue(&root, &root)]),
         spc: certificates(&[Spec::leaf("CN=Root").issue(&key, &root)]),
         range: certificates(&[range.issue(&key, &root)]),
         private: private(&Key::p256()),
@@ -100,7 +103,16 @@ impl Fetch for Certificates {
 
 /// A verifier that remembers nothing from one input to the next.
 pub fn verifier(policy: Policy) -> Verifier {
-    let config = Config { policy, cache_expire: 0, ..Config::default() };
+    let trust_anchors = match policy {
+        Policy::Compat => PathBuf::new(),
+        Policy::Shaken => {
+            let path = std::env::temp_dir().join(format!("stir-fuzz-{}.pem", std::process::id()));
+            std::fs::write(&path, &SIGNERS.root).expect("a file for the root");
+            path
+        }
+    };
+    let config = Config { policy, trust_anchors, cache_expire: 0, ..Config::default() };
+    let config = config.build().expect("settings that hold together");
     Verifier::with(&config, Arc::new(Still), Box::new(Certificates))
 }
 

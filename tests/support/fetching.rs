@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::time::{Duration, UNIX_EPOCH};
 use stir::store::{Stored, name};
-use stir::{Call, Config, PrivateKey, Signer};
+use stir::{Call, Checked, PrivateKey, Signer};
 
 /// How a cfg has a call checked: modules and routes. The reply has the code in `X-Code`.
 pub type Way = fn(Cfg) -> Cfg;
@@ -46,7 +46,7 @@ pub fn cfg(way: Way) -> Cfg {
 
 /// The Identity header of a call that the lab's signer signs, with its certificate there.
 pub fn signed(lab: &Lab, x5u: &str) -> String {
-    signed_with(&Signer::new(&Config::default()), lab, x5u)
+    signed_with(&Signer::new(&Checked::default()), lab, x5u)
 }
 
 /// The same at another time.

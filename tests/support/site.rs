@@ -7,7 +7,7 @@ use super::{Cfg, Folder, Kamailio, Lab, Module, Reply, Request, define, reposito
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::UNIX_EPOCH;
-use stir::{Call, Clock, Config, PrivateKey, Signer};
+use stir::{Call, Checked, Clock, PrivateKey, Signer};
 
 /// Certificates on an address of loopback that no other test has, at a port that ATIS allows.
 pub struct Site {
@@ -43,7 +43,7 @@ impl Site {
     pub fn signed_ago(&self, orig: &str, dest: &str, x5u: &str, ago: i64) -> String {
         let call = Call { orig, dest, attest: "A", origid: "", x5u, rcd_nam: None };
         let key = self.lab.read("key.pem");
-        let signer = Signer::with_clock(&Config::default(), Arc::new(Ago(ago)));
+        let signer = Signer::with_clock(&Checked::default(), Arc::new(Ago(ago)));
         signer.identity(&call, PrivateKey::Pem(&key)).unwrap()
     }
 

@@ -6,7 +6,7 @@ use super::{Request, Site};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::time::UNIX_EPOCH;
-use stir::{Call, Config, PrivateKey, Signer};
+use stir::{Call, Checked, PrivateKey, Signer};
 
 pub const ORG: &str = "C=FR,O=Base des Certificats Opérateurs";
 pub const SERIAL: &[u8] = &[0x57, 0xab, 0x03];
@@ -128,7 +128,7 @@ impl Sti {
         let call = Call { orig, dest, attest: "A", origid: "", x5u: &self.x5u, rcd_nam: None };
         let key = self.leaf.pkcs8_pem();
         let identity =
-            Signer::new(&Config::default()).identity(&call, PrivateKey::Pem(&key)).unwrap();
+            Signer::new(&Checked::default()).identity(&call, PrivateKey::Pem(&key)).unwrap();
         Request::invite().header("Identity", identity)
     }
 }

@@ -69,7 +69,7 @@ impl Settings {
     /// # Errors
     /// The first setting that can't work; the message names it.
     pub fn validate(&self) -> Result<()> {
-        self.http.check_settings()?;
+        self.http.clone().build()?.check_files()?;
         if self.cache_max == 0 || self.cache_min > self.cache_max {
             return Err(wrong(format!(
                 "cache_max {} is less than cache_min {}, or 0: give at least one second, and no less than cache_min",

@@ -116,15 +116,15 @@ unsafe fn identity(
         let (call, key) = unsafe { (call.map(|part| text(part)), lossy(key, 0)) };
         let identity = (|| {
             let [orig, dest, attest, origid, x5u] = call;
+            let (state, key) = (State::current()?, key?);
             let call = Call {
                 orig: orig?,
                 dest: dest?,
                 attest: attest?,
                 origid: origid?,
-                x5u: x5u?,
+                x5u: Some(x5u?).filter(|x5u| !x5u.is_empty()).unwrap_or(&state.settings.x5u),
                 rcd_nam: None,
             };
-            let (state, key) = (State::current()?, key?);
             fork::sign(|| state.workers.signer.identity(&call, kind(&key)))
         })();
         // SAFETY: as this function's.
@@ -220,7 +220,7 @@ pub unsafe extern "C" fn SecSIPIDGetURLContent(
     guard(|| {
         // SAFETY: as this function's.
         let body = unsafe { lossy(url, 0) }
-            .and_then(|url| State::current()?.workers.verifier(timeout).get_url(&url));
+            .and_then(|url| State::current()?.workers.verifier(timeout)?.get_url(&url));
         // SAFETY: as this function's; NULL is passed over.
         unsafe {
             if let (Err(_), Some(out)) = (&body, out.as_mut()) {

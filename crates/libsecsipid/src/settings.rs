@@ -25,6 +25,8 @@ impl Kind {
 #[derive(Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) config: Config,
+    /// `x5u` of calls that name none. Any text, as in the stock library: a wrong one fails when it signs.
+    pub(crate) x5u: String,
     /// `AttrsVerify=0`: the JOSE header is not judged.
     ignore_attributes: bool,
 }
@@ -44,7 +46,7 @@ impl Settings {
             return Err(unknown(name));
         }
         match name {
-            "x5u" => self.config.x5u = value.to_owned(),
+            "x5u" => self.x5u = value.to_owned(),
             "AttrsVerify" => self.ignore_attributes = value == "0",
             "KeyTables" => self.set_key_tables(value)?,
             _ => self.config.set_option(&format!("{name}={value}"))?,

@@ -51,7 +51,7 @@ impl State {
                 Some(old) if old.pid == pid && old.settings.config == settings.config => {
                     Arc::clone(&old.workers)
                 }
-                _ => Arc::new(Workers::new(&settings.config)),
+                _ => Arc::new(Workers::new(&settings.config)?),
             };
             let new = Arc::new(Self { pid, settings, workers });
             let found = STATE.compare_and_swap(&old, Some(Arc::clone(&new)));
@@ -78,30 +78,31 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    fn new(config: &Config) -> Self {
-        Self {
+    fn new(config: &Config) -> Result<Self> {
+        Ok(Self {
             config: config.clone(),
-            signer: Signer::new(config),
+            signer: Signer::new(&config.clone().build()?),
             verifiers: Mutex::new(LruCache::new(MAX_VERIFIERS)),
-        }
+        })
     }
 
     /// The verifier whose downloads take so many seconds at most.
-    pub(crate) fn verifier(&self, timeout: c_int) -> Arc<Verifier> {
+    pub(crate) fn verifier(&self, timeout: c_int) -> Result<Arc<Verifier>> {
         let timeout = match u32::try_from(timeout) {
             Ok(timeout) if (1..MAX_TIMEOUT).contains(&timeout) => timeout,
             _ => MAX_TIMEOUT,
         };
         let mut verifiers = self.verifiers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(verifier) = verifiers.get(&timeout) {
-            return Arc::clone(verifier);
+            return Ok(Arc::clone(verifier));
         }
-        let verifier = Arc::new(Verifier::new(&Config { timeout, ..self.config.clone() }));
+        let config = Config { timeout, ..self.config.clone() }.build()?;
+        let verifier = Arc::new(Verifier::new(&config));
         let oldest = verifiers.push(timeout, Arc::clone(&verifier));
         // Its client's thread is waited for: not with the lock held.
         drop(verifiers);
         drop(oldest);
-        verifier
+        Ok(verifier)
     }
 
     /// Checks one Identity header field value. 0.
@@ -113,7 +114,7 @@ impl Workers {
         timeout: c_int,
         options: CheckOptions,
     ) -> Result<c_int> {
-        let verifier = self.verifier(timeout).expiring(expire.into());
+        let verifier = self.verifier(timeout)?.expiring(expire.into());
         verifier.check([identity], key, options).result.map(|()| 0)
     }
 }

@@ -9,7 +9,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
-use stir::{CertVerify, Config, Numbering, Policy, Result, Shaken};
+use stir::{CertVerify, Checked, Config, Numbering, Policy, Result, Shaken};
 
 /// STIR/SHAKEN on the command line and over HTTP: sign calls, check and explain Identity headers,
 /// make keys and certificates
@@ -192,8 +192,9 @@ impl Check {
     ///
     /// # Errors
     /// What [`Config::validate`] finds.
-    pub fn config(&self) -> Result<Config> {
-        Ok(Config { numbering: self.numbers.numbering()?, ..self.trust.config()? })
+    pub fn config(&self) -> Result<Checked> {
+        let config = Config { numbering: self.numbers.numbering()?, ..self.trust.settings()? };
+        FLAGS.of(config.validate())
     }
 }
 
@@ -245,7 +246,11 @@ impl Trust {
     ///
     /// # Errors
     /// What [`Config::validate`] finds.
-    pub fn config(&self) -> Result<Config> {
+    pub fn config(&self) -> Result<Checked> {
+        FLAGS.of(self.settings()?.validate())
+    }
+
+    fn settings(&self) -> Result<Config> {
         let mut bits = 0;
         for (set, bit) in [
             (self.ca.is_some(), CertVerify::CUSTOM_CA | CertVerify::TIME),
@@ -257,7 +262,7 @@ impl Trust {
             }
         }
         let path = |path: &Option<PathBuf>| path.clone().unwrap_or_default();
-        let config = Config {
+        Ok(Config {
             policy: Policy::named(&self.policy)?,
             shaken: Shaken {
                 x5u_permit: self.x5u_permit.clone(),
@@ -275,9 +280,7 @@ impl Trust {
             http_ca_file: path(&self.http_ca),
             http_proxy: self.http_proxy.clone(),
             ..Config::default()
-        };
-        FLAGS.of(config.validate())?;
-        Ok(config)
+        })
     }
 }
 

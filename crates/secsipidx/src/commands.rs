@@ -28,7 +28,7 @@ pub fn sign(args: &Sign) -> Result<ExitCode> {
         x5u: &args.x5u,
         ..Call::default()
     };
-    let config = Config { numbering: args.numbers.numbering()?, ..Config::default() };
+    let config = Config { numbering: args.numbers.numbering()?, ..Config::default() }.build()?;
     let identity = Signer::new(&config).identity(&call, PrivateKey::Path(&args.key))?;
     let name = if args.header { "Identity: " } else { "" };
     Ok(output::print(&format!("{name}{identity}\n")))

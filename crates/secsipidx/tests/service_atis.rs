@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::time::UNIX_EPOCH;
-use stir::{Call, Config, PrivateKey, Signer};
+use stir::{Call, Checked, PrivateKey, Signer};
 use support::{Folder, Reply, Service};
 
 const JSON: &str = "Content-Type: application/json\r\n";
@@ -81,7 +81,7 @@ fn an_sbc_has_calls_signed_and_verified() {
         let call = Call { orig: ORIG, dest: DEST, attest: "A", x5u, ..Call::default() };
         let iat = i64::try_from(now()).unwrap() - 90;
         let key = folder.read("lab/spc-1234-key.pem");
-        Signer::new(&Config::default()).identity_at(&call, PrivateKey::Pem(&key), iat).unwrap()
+        Signer::new(&Checked::default()).identity_at(&call, PrivateKey::Pem(&key), iat).unwrap()
     };
     for (request, code, verstat, part) in [
         (verification(&[]), 428, "No-TN-Validation", "no Identity header"),

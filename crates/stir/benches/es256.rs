@@ -17,7 +17,7 @@ use p256::pkcs8::{EncodePrivateKey, LineEnding};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::time::Instant;
-use stir::{Config, PrivateKey, Signer};
+use stir::{Checked, Config, PrivateKey, Signer};
 use world::World;
 
 /// As many octets as the signed part of a token has.
@@ -41,7 +41,7 @@ fn main() {
     let public =
         ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref()).expect("a key");
     let pem = secret.to_pkcs8_pem(LineEnding::LF).expect("PKCS#8");
-    let signer = Signer::new(&Config::default());
+    let signer = Signer::new(&Checked::default());
     let url = "https://certs.example.org/shaken.pem";
     let world = World::new(SIGNERS);
     let config = Config { key_tables: 1_024, ..Config::default() };

@@ -11,7 +11,7 @@ use pki::{CrlSpec, Key, NOW, Spec};
 use std::path::PathBuf;
 use std::sync::Arc;
 use stir::{
-    Address, Call, CheckOptions, Clock, Config, Error, Fetch, Fetched, Policy, PrivateKey,
+    Address, Call, CheckOptions, Checked, Clock, Config, Error, Fetch, Fetched, Policy, PrivateKey,
     PublicKey, Signer, SipCall, Verifier,
 };
 
@@ -63,14 +63,18 @@ impl World {
             x5u: "https://certs.example.org/shaken.pem",
             rcd_nam: None,
         };
-        let identity = Signer::with_clock(&Config::default(), Arc::new(Fixed))
+        let identity = Signer::with_clock(&Checked::default(), Arc::new(Fixed))
             .identity(&call, PrivateKey::Pem(&leaf_key.pkcs8_pem()))
             .unwrap();
         Self { folder, identity, chain: pki::certificates(&[leaf, inter]) }
     }
 
     fn verifier(&self, config: &Config) -> Verifier {
-        Verifier::with(config, Arc::new(Fixed), Box::new(One(self.chain.clone())))
+        Verifier::with(
+            &config.clone().build().unwrap(),
+            Arc::new(Fixed),
+            Box::new(One(self.chain.clone())),
+        )
     }
 }
 

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let private = key.to_pkcs8_pem(LineEnding::LF)?;
     let public = key.public_key().to_public_key_pem(LineEnding::LF)?;
 
-    let signer = Signer::new(&Config::default());
+    let signer = Signer::new(&Config::default().build()?);
     let call = Call {
         orig: "+12155550100",
         dest: "+12025550199",
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let identity = signer.identity(&call, PrivateKey::Pem(&private))?;
     println!("Identity: {identity}\n");
 
-    let verifier = Verifier::new(&Config::default());
+    let verifier = Verifier::new(&Config::default().build()?);
     let another = SecretKey::generate().public_key().to_public_key_pem(LineEnding::LF)?;
     for (whose, key) in [("its signer's key", &public), ("another's key", &another)] {
         let report = verifier.check([&*identity], PublicKey::Pem(key), CheckOptions::default());

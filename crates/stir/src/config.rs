@@ -5,6 +5,7 @@ use crate::error::{Code, Error, Result};
 use crate::policy::{Policy, Shaken};
 use crate::tn::Numbering;
 use crate::x5u::X5uRules;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 /// Freshness of `iat` that the stock module uses, in seconds.
@@ -203,22 +204,11 @@ impl Config {
         Ok(())
     }
 
-    /// Checks everything that can be wrong before the first call: values, and the files that the
-    /// settings name. Opens no socket.
+    /// Checks that the settings hold together. Looks at no file and opens no socket.
     ///
     /// # Errors
-    /// The first setting that can't work; the message names it by its Kamailio parameter.
-    pub fn validate(&self) -> Result<()> {
-        self.check_settings()?;
-        crate::trust::Trust::new(self).load()
-    }
-
-    /// The same without trust anchors, intermediates and CRLs, for one who loads those himself
-    /// ([`Verifier::load`](crate::Verifier::load)), or needs none.
-    ///
-    /// # Errors
-    /// As [`validate`](Self::validate).
-    pub fn check_settings(&self) -> Result<()> {
+    /// [`Code::Generic`] for the first setting that can't work; the message names it by its Kamailio parameter.
+    pub fn build(self) -> Result<Checked> {
         self.check_values()?;
         if self.policy == Policy::Shaken && !self.has_anchors() {
             return Err(wrong(
@@ -231,19 +221,20 @@ impl Config {
                 self.cert_verify.bits()
             )));
         }
-        if !self.cache_dir.as_os_str().is_empty() && !self.cache_dir.is_dir() {
-            return Err(wrong(format!(
-                "cache_dir \"{}\" is no folder: create it, writable by the user that Kamailio runs as",
-                self.cache_dir.display()
-            )));
-        }
-        if !self.cert_path.as_os_str().is_empty() {
-            let path = self.cert_path.display();
-            crate::file::read_path(&self.cert_path)
-                .and_then(|(_, text)| crate::cert::Chain::from_pem(&text))
-                .map_err(|e| wrong(format!("cert_path \"{path}\": {}", e.message())))?;
-        }
-        crate::fetch::check_settings(self)
+        let x5u = self.x5u_rules()?;
+        Ok(Checked { config: self, x5u })
+    }
+
+    /// Checks everything that can be wrong before the first call: [`build`](Self::build), the files that the
+    /// settings name, and the trust anchors, intermediates and CRLs in them.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), [`Checked::check_files`] and [`Verifier::load`](crate::Verifier::load).
+    pub fn validate(self) -> Result<Checked> {
+        let checked = self.build()?;
+        checked.check_files()?;
+        crate::trust::Trust::new(&checked).load()?;
+        Ok(checked)
     }
 
     /// What the tables of keys run on: "s2n-bignum"; "aws-lc", which then verifies alone, in a build
@@ -306,10 +297,10 @@ impl Config {
         shaken.chain(files).chain(key).chain(between).chain(required).collect()
     }
 
-    /// Checks what can be told of the settings without looking at any file.
+    /// Checks each value by itself: where settings come one by one, what they need may still follow.
     ///
     /// # Errors
-    /// As [`validate`](Self::validate).
+    /// As [`build`](Self::build).
     pub fn check_values(&self) -> Result<()> {
         if self.timeout == 0 || self.timeout > MAX_TIMEOUT {
             return Err(wrong(format!(
@@ -346,6 +337,65 @@ impl Config {
     pub fn checks_chains(&self) -> bool {
         let bits = self.checked();
         bits.bits() != 0 && !bits.has(CertVerify::TIME_ONLY)
+    }
+}
+
+/// Settings that hold together. [`Config::build`] makes them, and services are made from them alone:
+///
+/// ```compile_fail
+/// let verifier = stir::Verifier::new(&stir::Config::default());
+/// ```
+///
+/// ```
+/// let verifier = stir::Verifier::new(&stir::Config::default().build()?);
+/// # Ok::<(), stir::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Checked {
+    config: Config,
+    x5u: X5uRules,
+}
+
+impl Checked {
+    /// Which URLs and addresses certificates are fetched from.
+    pub const fn x5u_rules(&self) -> &X5uRules {
+        &self.x5u
+    }
+
+    /// Checks the files that the settings name, but for trust anchors, intermediates and CRLs, which
+    /// [`Verifier::load`](crate::Verifier::load) reads. Opens no socket.
+    ///
+    /// # Errors
+    /// [`Code::Generic`] for the first file that can't be used.
+    pub fn check_files(&self) -> Result<()> {
+        if !self.cache_dir.as_os_str().is_empty() && !self.cache_dir.is_dir() {
+            return Err(wrong(format!(
+                "cache_dir \"{}\" is no folder: create it, writable by the user that Kamailio runs as",
+                self.cache_dir.display()
+            )));
+        }
+        if !self.cert_path.as_os_str().is_empty() {
+            let path = self.cert_path.display();
+            crate::file::read_path(&self.cert_path)
+                .and_then(|(_, text)| crate::cert::Chain::from_pem(&text))
+                .map_err(|e| wrong(format!("cert_path \"{path}\": {}", e.message())))?;
+        }
+        crate::fetch::check_settings(self)
+    }
+}
+
+impl Default for Checked {
+    /// The defaults, which hold together.
+    fn default() -> Self {
+        Self { config: Config::default(), x5u: X5uRules::default() }
+    }
+}
+
+impl Deref for Checked {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.config
     }
 }
 
@@ -433,5 +483,24 @@ mod tests {
             assert!(error.message().contains(text), "{text}: {error}");
         }
         Config::default().validate().unwrap();
+    }
+
+    #[test]
+    fn the_defaults_are_what_building_them_gives() {
+        let built = Config::default().build().unwrap();
+        let default = Checked::default();
+        assert_eq!(*built, *default);
+        assert_eq!(format!("{:?}", built.x5u_rules()), format!("{:?}", default.x5u_rules()));
+    }
+
+    #[test]
+    fn settings_that_check_less_than_they_say_are_not_built() {
+        let shaken = Config { policy: Policy::Shaken, ..Config::default() };
+        let error = shaken.build().unwrap_err();
+        assert!(error.message().contains("set trust_anchors"), "{error}");
+        let mut denied = Config::default();
+        denied.shaken.x5u_deny = "10.0.0.0/99".into();
+        let error = denied.build().unwrap_err();
+        assert!(error.message().contains("10.0.0.0/99"), "{error}");
     }
 }

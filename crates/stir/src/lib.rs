@@ -40,7 +40,7 @@ mod x5u;
 pub use address::Address;
 pub use cert_verify::CertVerify;
 pub use clock::{Clock, SystemClock};
-pub use config::Config;
+pub use config::{Checked, Config};
 pub use credentials::Cached;
 pub use error::{Code, Error, Result};
 pub use fetch::{Fetch, Fetched, HttpFetcher};

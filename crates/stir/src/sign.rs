@@ -9,7 +9,7 @@ pub use div::DivCall;
 pub use parties::{MAX_DEST, MAX_URI_LEN};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::Checked;
 use crate::error::{Code, Error, Result};
 use crate::fetch::is_url;
 use crate::file::Files;
@@ -56,7 +56,7 @@ pub struct Call<'a> {
     /// Origination identifier; empty for a new UUID (RFC 8588 §5).
     pub origid: &'a str,
     /// Where verifiers find the certificate, or `file:///path` of a file that holds the URL; empty for
-    /// [`Config::x5u`].
+    /// [`Config::x5u`](crate::Config::x5u).
     pub x5u: &'a str,
     /// The caller's name (`nam` of RFC 9795 §5.1); `None` or empty for none.
     pub rcd_nam: Option<&'a str>,
@@ -64,7 +64,7 @@ pub struct Call<'a> {
 
 /// Signs calls; keys are read once, and again when their file or their certificate's changes.
 ///
-/// A key must match its certificate ([`Config::cert_path`], or under policy shaken the file beside
+/// A key must match its certificate ([`Config::cert_path`](crate::Config::cert_path), or under policy shaken the file beside
 /// the key, if there is one) and now must be inside that one's validity. A pair that is not so is
 /// refused; one that replaced a good pair is logged, and the good one stays in force. Keys given as
 /// text are nobody's pair.
@@ -84,12 +84,12 @@ pub struct Signer {
 
 impl Signer {
     /// A signer with these settings and the system's clock.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Checked) -> Self {
         Self::with_clock(config, Arc::new(SystemClock))
     }
 
     /// A signer with a clock of its own.
-    pub fn with_clock(config: &Config, clock: Arc<dyn Clock>) -> Self {
+    pub fn with_clock(config: &Checked, clock: Arc<dyn Clock>) -> Self {
         Self {
             default_x5u: config.x5u.clone(),
             numbering: config.numbering.clone(),
@@ -136,7 +136,7 @@ impl Signer {
     }
 
     /// Refuses a request that was not sent just now, by the value of its Date header field: within
-    /// [`Config::expire`] seconds of this machine's clock (RFC 8224 §4.1, §6.1).
+    /// [`Config::expire`](crate::Config::expire) seconds of this machine's clock (RFC 8224 §4.1, §6.1).
     ///
     /// # Errors
     /// [`Code::PayloadIat`], also for what is not a date (RFC 3261 §20.17).

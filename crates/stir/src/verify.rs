@@ -13,7 +13,7 @@ pub use report::Report;
 pub use service::SipCall;
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::Checked;
 use crate::credentials::{Cached, Credentials};
 use crate::error::{Code, Error, Result};
 use crate::fetch::{Fetch, HttpFetcher};
@@ -76,27 +76,26 @@ pub struct Verifier {
 
 impl Verifier {
     /// A verifier with these settings, the system's clock and downloads over HTTP.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Checked) -> Self {
         Self::with(config, Arc::new(SystemClock), Box::new(HttpFetcher::new(config)))
     }
 
     /// A verifier with a clock and a way to download of its own.
-    pub fn with(config: &Config, clock: Arc<dyn Clock>, fetcher: Box<dyn Fetch>) -> Self {
+    pub fn with(config: &Checked, clock: Arc<dyn Clock>, fetcher: Box<dyn Fetch>) -> Self {
         Self {
             expire: config.expire().into(),
             clock_skew: config.clock_skew.into(),
             policy: config.policy,
             shaken: config.shaken.clone(),
             numbering: config.numbering.clone(),
-            // What is wrong with the lists was said at start.
-            x5u: config.x5u_rules().unwrap_or_default(),
+            x5u: config.x5u_rules().clone(),
             credentials: Arc::new(Credentials::new(config, fetcher, Arc::clone(&clock))),
             clock,
             tokens: Arc::default(),
         }
     }
 
-    /// The same verifier, its caches shared, with another [`Config::expire`] (seconds; with a
+    /// The same verifier, its caches shared, with another [`Config::expire`](crate::Config::expire) (seconds; with a
     /// negative one every token is too old).
     pub fn expiring(&self, expire: i64) -> Self {
         Self { expire, ..self.clone() }

@@ -81,7 +81,11 @@ impl World {
         let anchor = Spec::ca("CN=Root", "CN=Root").issue(&root, &root);
         std::fs::write(&trust_anchors, pki::certificates(&[anchor])).unwrap();
         let config = Config { policy: Policy::Shaken, trust_anchors, ..Config::default() };
-        let verifier = Verifier::with(&config, Arc::new(At), Box::new(Server(answers)));
+        let verifier = Verifier::with(
+            &config.clone().build().unwrap(),
+            Arc::new(At),
+            Box::new(Server(answers)),
+        );
         verifier.load().unwrap();
         Self { verifier, good: identity(&own, url), mazes }
     }

@@ -7,8 +7,8 @@ use pki::{DAY, Key, NOW, Spec, certificates};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use stir::{
-    Call, CheckOptions, Clock, Config, Fetch, Fetched, PrivateKey, PublicKey, Signer, SipCall,
-    Verifier,
+    Call, CheckOptions, Checked, Clock, Config, Fetch, Fetched, PrivateKey, PublicKey, Signer,
+    SipCall, Verifier,
 };
 
 const URL: &str = "https://a.example/c.pem";
@@ -73,8 +73,9 @@ fn certificates_that_nobody_vouches_for_take_no_place_of_others() {
         junk: certificates(&[Spec::leaf("CN=CA").issue(&key, &stranger)]),
         asked: Arc::clone(&asked),
     };
-    let verifier = Verifier::with(&config, Arc::clone(&clock) as _, Box::new(server));
-    let signer = Signer::with_clock(&config, Arc::clone(&clock) as _);
+    let verifier =
+        Verifier::with(&config.clone().build().unwrap(), Arc::clone(&clock) as _, Box::new(server));
+    let signer = Signer::with_clock(&config.clone().build().unwrap(), Arc::clone(&clock) as _);
     let check = |x5u: &str| {
         let call = Call { orig: "1", dest: "2", attest: "A", x5u, ..Call::default() };
         let identity = signer.identity(&call, PrivateKey::Pem(&private)).unwrap();
@@ -140,8 +141,12 @@ fn only_what_a_token_verified_with_is_kept() {
         ..Config::default()
     };
     let server = Everywhere::default();
-    let verifier = Verifier::with(&config, Arc::clone(&clock) as _, Box::new(server.clone()));
-    let signer = Signer::with_clock(&config, Arc::clone(&clock) as _);
+    let verifier = Verifier::with(
+        &config.clone().build().unwrap(),
+        Arc::clone(&clock) as _,
+        Box::new(server.clone()),
+    );
+    let signer = Signer::with_clock(&config.clone().build().unwrap(), Arc::clone(&clock) as _);
     let check = |x5u: &str, private: &str| {
         let call = Call { orig: "1", dest: "2", attest: "A", x5u, ..Call::default() };
         let identity = signer.identity(&call, PrivateKey::Pem(private)).unwrap();
@@ -189,9 +194,13 @@ fn certificates_in_memory_are_listed_with_where_they_come_from() {
 
     let clock = Arc::new(At(NOW.into()));
     let config = Config { cache_expire: 60, ..Config::default() };
-    let verifier = Verifier::with(&config, Arc::clone(&clock) as _, Box::new(One(pem)));
+    let verifier = Verifier::with(
+        &config.clone().build().unwrap(),
+        Arc::clone(&clock) as _,
+        Box::new(One(pem)),
+    );
     let call = Call { orig: "1", dest: "2", attest: "A", x5u: URL, ..Call::default() };
-    let signer = Signer::with_clock(&config, Arc::clone(&clock) as _);
+    let signer = Signer::with_clock(&config.clone().build().unwrap(), Arc::clone(&clock) as _);
     let identity = signer.identity(&call, PrivateKey::Pem(&private)).unwrap();
     let check = |key| {
         verifier.check([identity.as_str()], key, CheckOptions::default()).result.unwrap();
@@ -246,7 +255,7 @@ fn bare_public_keys_are_told_apart() {
     use p256::elliptic_curve::Generate;
     use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
     const KEYS: usize = 40;
-    let signer = Signer::new(&Config::default());
+    let signer = Signer::new(&Checked::default());
     let (mut calls, mut keys) = (Vec::new(), std::collections::HashMap::new());
     for n in 0..KEYS {
         let x5u = format!("https://a.example/{n}.pem");
@@ -258,7 +267,8 @@ fn bare_public_keys_are_told_apart() {
     }
     let asked = Arc::new(AtomicI64::new(0));
     let fetch = Bare(keys, Arc::clone(&asked));
-    let verifier = Verifier::with(&Config::default(), Arc::new(stir::SystemClock), Box::new(fetch));
+    let verifier =
+        Verifier::with(&Checked::default(), Arc::new(stir::SystemClock), Box::new(fetch));
     for call in calls.iter().chain(&calls) {
         let report = verifier.check([call.as_str()], PublicKey::Info, CheckOptions::default());
         report.result.unwrap();

@@ -10,7 +10,9 @@ use p256::elliptic_curve::Generate;
 use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use std::path::PathBuf;
 use std::sync::Arc;
-use stir::{Call, CheckOptions, Clock, Config, PrivateKey, PublicKey, Report, Signer, Verifier};
+use stir::{
+    Call, CheckOptions, Checked, Clock, Config, PrivateKey, PublicKey, Report, Signer, Verifier,
+};
 
 const NOW: i64 = 1_800_000_000;
 const HEADER: &str =
@@ -56,11 +58,8 @@ impl Keys {
     fn check_with(&self, identities: &[&str], options: CheckOptions) -> Report {
         let config = Config::default();
         let fetcher = stir::HttpFetcher::new(&config);
-        Verifier::with(&config, Arc::new(At(NOW)), Box::new(fetcher)).check(
-            identities.iter().copied(),
-            PublicKey::Pem(&self.public),
-            options,
-        )
+        Verifier::with(&config.clone().build().unwrap(), Arc::new(At(NOW)), Box::new(fetcher))
+            .check(identities.iter().copied(), PublicKey::Pem(&self.public), options)
     }
 }
 
@@ -224,7 +223,7 @@ const CALL: Call<'_> = Call {
 #[test]
 fn what_is_signed_is_canonical_and_verifies_elsewhere() {
     let keys = keys();
-    let signer = Signer::with_clock(&Config::default(), Arc::new(At(NOW)));
+    let signer = Signer::with_clock(&Checked::default(), Arc::new(At(NOW)));
     let identity = signer.identity(&CALL, PrivateKey::Pem(&keys.private)).expect("signed");
     let (token, params) = identity.split_once(';').expect("parameters");
     assert_eq!(params, "info=<https://a.example/c.pem>;alg=ES256;ppt=shaken");
@@ -262,7 +261,7 @@ fn what_is_signed_is_canonical_and_verifies_elsewhere() {
 #[test]
 fn what_can_not_be_signed() {
     let keys = keys();
-    let signer = Signer::new(&Config::default());
+    let signer = Signer::new(&Checked::default());
     let long = "1".repeat(100);
     for (call, code) in [
         (Call { attest: "Z", ..CALL }, -231),
@@ -287,7 +286,7 @@ fn what_can_not_be_signed() {
         assert_eq!(error.code().value(), code, "{header} {payload}: {error}");
     }
     let with_default = Config { x5u: "https://a.example/c.pem".into(), ..Config::default() };
-    Signer::new(&with_default)
+    Signer::new(&with_default.build().unwrap())
         .identity(&Call { x5u: "", ..CALL }, PrivateKey::Pem(&keys.private))
         .expect("the parameter's x5u");
 }
@@ -299,7 +298,7 @@ fn key_files_are_read_again_when_they_change() {
     std::fs::create_dir_all(&folder).expect("a folder");
     let path: PathBuf = folder.join("key.pem");
     let name = path.display().to_string();
-    let signer = Signer::with_clock(&Config::default(), Arc::new(At(NOW)));
+    let signer = Signer::with_clock(&Checked::default(), Arc::new(At(NOW)));
     let sign = || signer.identity(&CALL, PrivateKey::Path(&name));
     assert_eq!(sign().expect_err("no file").code().value(), -451);
     std::fs::write(&path, "").expect("written");
@@ -322,7 +321,7 @@ fn key_files_are_read_again_when_they_change() {
 
 #[test]
 fn private_keys_of_other_kinds_say_so() {
-    let signer = Signer::new(&Config::default());
+    let signer = Signer::new(&Checked::default());
     let keys = keys();
     for (pem, code, part) in [
         ("", -152, "no PEM private key"),

@@ -8,13 +8,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pki::{Key, NOW, Spec};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use stir::authority::TnAuthList;
 use stir::identity::Identity;
 use stir::passport::JoseHeader;
 use stir::{
-    Address, Call, Clock, Config, Numbering, Policy, PrivateKey, PublicKey, Report, Signer,
-    SipCall, Verifier, tn,
+    Address, Call, Checked, Clock, Config, Numbering, Policy, PrivateKey, PublicKey, Report,
+    Signer, SipCall, Verifier, tn,
 };
 
 struct At(i64);
@@ -40,16 +41,24 @@ struct World {
 static WORLD: LazyLock<World> = LazyLock::new(|| {
     let key = Key::p256();
     let Key::P256(pair) = &key else { panic!("no key on P-256") };
+    let root = Key::p256();
+    let anchors = Path::new(env!("CARGO_TARGET_TMPDIR")).join("properties-root.pem");
+    let ca = Spec::ca("CN=Root", "CN=Root").issue(&root, &root);
+    std::fs::write(&anchors, pki::certificates(&[ca])).unwrap();
     // The certificate is given, so nothing is fetched.
     let verifier = |policy| {
-        let config = Config { policy, ..Config::default() };
+        let trust_anchors = match policy {
+            Policy::Compat => Default::default(),
+            Policy::Shaken => anchors.clone(),
+        };
+        let config = Config { policy, trust_anchors, ..Config::default() }.build().unwrap();
         let fetcher = stir::HttpFetcher::new(&config);
         Verifier::with(&config, Arc::new(At(NOW)), Box::new(fetcher))
     };
     World {
         private: pki::pem("PRIVATE KEY", &[pair.to_pkcs8v1().unwrap().as_ref().to_vec()]),
-        public: pki::certificates(&[Spec::leaf("CN=Root").issue(&key, &Key::p256())]),
-        signer: Signer::with_clock(&Config::default(), Arc::new(At(NOW))),
+        public: pki::certificates(&[Spec::leaf("CN=Root").issue(&key, &root)]),
+        signer: Signer::with_clock(&Checked::default(), Arc::new(At(NOW))),
         compat: verifier(Policy::Compat),
         shaken: verifier(Policy::Shaken),
     }

@@ -36,7 +36,7 @@ fn verifier() -> Verifier {
     let mut config =
         Config { policy: Policy::Shaken, trust_anchors: file("lab-leaf.pem"), ..Config::default() };
     config.shaken.x5u_permit = "127.0.0.0/8".into();
-    Verifier::with(&config, Arc::new(Then), Box::new(Leaf))
+    Verifier::with(&config.clone().build().unwrap(), Arc::new(Then), Box::new(Leaf))
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl World {
             ..Config::default()
         };
         config.shaken.max_dest = stir::MAX_DEST;
-        config.validate().unwrap();
+        let config = config.validate().unwrap();
         let clock = Arc::new(At(NOW.into()));
         let fetcher = Box::new(HttpFetcher::new(&config));
         Self {
@@ -476,7 +476,7 @@ fn only_https_is_signed_where_verifiers_ask_for_it() {
         assert!(error.message().contains("not an https:// URL"), "{error}");
         let config = Config { x5u: x5u.into(), policy: Policy::Shaken, ..Config::default() };
         assert!(config.check_values().is_err());
-        let compat = Signer::new(&Config { x5u: x5u.into(), ..Config::default() });
+        let compat = Signer::new(&Config { x5u: x5u.into(), ..Config::default() }.build().unwrap());
         compat.identity(&Call { x5u: "", ..CALL }, PrivateKey::Pem(&world.private)).unwrap();
     }
     world.sign(&Call { x5u: "HTTPS://a.example/c.pem", ..CALL }).unwrap();

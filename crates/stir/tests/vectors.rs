@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stir::identity::Identity;
 use stir::key::{Credential, SigningKey, VerifyingKey};
-use stir::{CheckOptions, Clock, Code, Config, Error, Fetch, PublicKey, Verifier};
+use stir::{CheckOptions, Checked, Clock, Code, Error, Fetch, PublicKey, Verifier};
 
 /// A file of the collection: `name: value` lines, PEM blocks under `key (name):`, and what an
 /// independent implementation made of it.
@@ -159,7 +159,7 @@ fn whole_checks_come_to_the_expected_code() {
             continue;
         };
         let verifier = Verifier::with(
-            &Config::default(),
+            &Checked::default(),
             Arc::new(At(iat(&vector.token))),
             Box::new(NoNetwork),
         );

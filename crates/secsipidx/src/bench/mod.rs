@@ -13,7 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use stir::key::SigningKey;
 use stir::{
-    Call, CheckOptions, Code, Config, Error, PrivateKey, PublicKey, Result, Signer, Verifier,
+    Call, CheckOptions, Checked, Code, Config, Error, PrivateKey, PublicKey, Result, Signer,
+    Verifier,
 };
 
 /// Rounds of which the median counts: one that another process disturbs changes nothing.
@@ -62,13 +63,13 @@ fn local(args: &cli::Bench) -> Result<ExitCode> {
     let bare = SigningKey::from_pem(private.as_bytes())?;
     let message = [b'x'; SIGNED_LEN];
     let (signature, bare_public) = (bare.sign(&message)?, bare.verifying_key()?);
-    let signer = Signer::new(&Config::default());
+    let signer = Signer::new(&Checked::default());
     let sign = || signer.identity(&CALL, PrivateKey::Pem(&private));
     let identity = sign()?;
-    let config = Config::default();
+    let config = Checked::default();
     let verifier = Verifier::new(&config);
     // Knows the key, and makes no table of it, as for a signer's first calls.
-    let without_tables = Verifier::new(&Config { key_tables: 0, ..config.clone() });
+    let without_tables = Verifier::new(&Config { key_tables: 0, ..Config::default() }.build()?);
     let verify = || {
         let verifies = bare_public.verify(&message, &signature);
         verifies.then_some(()).ok_or_else(|| wrong("a signature does not verify"))

@@ -9,8 +9,8 @@ use sti::jose::AccountKey;
 use stir::cert::Chain;
 use stir::trust::Trust;
 use stir::{
-    Call, CertVerify, CheckOptions, Clock, Config, PrivateKey, PublicKey, Signer, SystemClock,
-    Verifier,
+    Call, CertVerify, CheckOptions, Checked, Clock, Config, PrivateKey, PublicKey, Signer,
+    SystemClock, Verifier,
 };
 
 /// Seconds of a day.
@@ -181,7 +181,7 @@ fn token(patient: &Patient, certificate: &str, findings: &mut Findings) {
         "" => "https://x5u.invalid/test.pem",
         x5u => x5u,
     };
-    let config = Config::default();
+    let config = Checked::default();
     let call =
         Call { orig: "12155550100", dest: "12025550100", attest: "A", x5u, ..Call::default() };
     let key = patient.key.to_string_lossy();

@@ -20,7 +20,7 @@ use stir::key::{Credential, SIGNATURE_LEN};
 use stir::passport::{Claims, JoseHeader};
 use stir::trust::Trust;
 use stir::{
-    CheckOptions, Clock, Config, Error, Policy, Ppt, PublicKey, Report, Result, SystemClock,
+    CheckOptions, Checked, Clock, Error, Policy, Ppt, PublicKey, Report, Result, SystemClock,
     Verifier,
 };
 
@@ -101,7 +101,7 @@ pub struct Inspection {
 
 /// Looks at Identity header fields with one set of settings.
 pub struct Inspector {
-    config: Config,
+    config: Checked,
     verifier: Arc<Verifier>,
     trust: Trust,
     clock: Arc<dyn Clock>,
@@ -109,7 +109,7 @@ pub struct Inspector {
 
 impl Inspector {
     /// With these settings.
-    pub fn new(config: &Config, verifier: Arc<Verifier>) -> Self {
+    pub fn new(config: &Checked, verifier: Arc<Verifier>) -> Self {
         let (config, trust) = (config.clone(), Trust::new(config));
         Self { config, verifier, trust, clock: Arc::new(SystemClock) }
     }
@@ -283,7 +283,7 @@ impl Inspector {
     fn credential(&self, key: Option<&str>, info: &str) -> Result<Credential> {
         let text = match key {
             None => {
-                self.config.x5u_rules()?.check(info)?;
+                self.config.x5u_rules().check(info)?;
                 self.verifier.get_url(info)?
             }
             Some(url) if is_url(url) => self.verifier.get_url(url)?,
@@ -402,7 +402,7 @@ mod tests {
         folder.join(name).display().to_string()
     }
 
-    fn inspect(input: &str, key: &str, config: &Config) -> Vec<Inspection> {
+    fn inspect(input: &str, key: &str, config: &Checked) -> Vec<Inspection> {
         let verifier = Verifier::with(config, Arc::new(Then), Box::new(Nowhere));
         let inspector =
             Inspector { clock: Arc::new(Then), ..Inspector::new(config, verifier.into()) };
@@ -410,12 +410,13 @@ mod tests {
         inspector.inspect(&source, Some(&field(key)), usize::MAX)
     }
 
-    fn configs(country_code: &str) -> [Config; 2] {
+    fn configs(country_code: &str) -> [Checked; 2] {
         let numbering = Numbering { country_code: country_code.into(), ..Numbering::default() };
-        let compat = Config { numbering, ..Config::default() };
+        let compat = stir::Config { numbering, ..Default::default() };
         let policy = Policy::Shaken;
         let trust_anchors = field("lab-leaf.pem").into();
-        [compat.clone(), Config { policy, trust_anchors, ..compat }]
+        [compat.clone(), stir::Config { policy, trust_anchors, ..compat }]
+            .map(|c| c.build().unwrap())
     }
 
     #[test]

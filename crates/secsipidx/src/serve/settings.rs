@@ -8,7 +8,7 @@ use crate::names::CONFIGURATION;
 use serde::Deserialize;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use stir::{Code, Config, Error, Numbering, Result};
+use stir::{Checked, Code, Config, Error, Numbering, Result};
 
 /// Most octets of a request's body: a SIP message with its headers has a few KiB, 64 over UDP.
 const DEFAULT_BODY: usize = 64 * 1024;
@@ -277,7 +277,7 @@ impl Settings {
     ///
     /// # Errors
     /// What [`Config::validate`] finds.
-    pub fn config(&self) -> Result<Config> {
+    pub fn config(&self) -> Result<Checked> {
         let default = Config::default();
         let numbers = &self.numbers;
         let numbering = Numbering {
@@ -288,8 +288,7 @@ impl Settings {
         };
         let config = Config { numbering, x5u: self.sign.x5u.clone(), ..default };
         let config = CONFIGURATION.of(self.check.config(config))?;
-        CONFIGURATION.of(config.validate())?;
-        Ok(config)
+        CONFIGURATION.of(config.validate())
     }
 }
 

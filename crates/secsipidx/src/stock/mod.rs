@@ -13,8 +13,8 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use stir::{
-    Call, CertVerify, CheckOptions, Clock, Code, Config, Error, PrivateKey, PublicKey, Result,
-    Signer, SystemClock, Verifier,
+    Call, CertVerify, CheckOptions, Checked, Clock, Code, Config, Error, PrivateKey, PublicKey,
+    Result, Signer, SystemClock, Verifier,
 };
 
 /// The status of help, of wrong flags, and of -version: the stock tool's.
@@ -105,7 +105,7 @@ fn signed(result: std::result::Result<String, String>) -> ExitCode {
 ///
 /// # Errors
 /// [`Code::Generic`] for a number that is out of range; what [`Config::validate`] says.
-pub fn config(flags: &Flags) -> Result<Config> {
+pub fn config(flags: &Flags) -> Result<Checked> {
     let number = |name: &str, value: i64| {
         u32::try_from(value)
             .map_err(|_| Error::new(Code::Generic, format!("-{name} {value} is out of range")))
@@ -134,8 +134,7 @@ pub fn config(flags: &Flags) -> Result<Config> {
         trust_anchors_key: flags.list_key.clone().into(),
         ..Config::default()
     };
-    STOCK.of(config.validate())?;
-    Ok(config)
+    STOCK.of(config.validate())
 }
 
 fn missing_for_check(flags: &Flags) -> Option<&'static str> {
@@ -164,7 +163,7 @@ fn sign_full(flags: &Flags) -> Result<String> {
         x5u: x5u(flags),
         ..Call::default()
     };
-    Signer::new(&Config::default()).identity(&call, PrivateKey::Path(&flags.fprvkey))
+    Signer::new(&Checked::default()).identity(&call, PrivateKey::Path(&flags.fprvkey))
 }
 
 fn sign(flags: &Flags) -> Result<String> {
@@ -188,7 +187,7 @@ fn sign(flags: &Flags) -> Result<String> {
         })
         .to_string();
     }
-    let signer = Signer::new(&Config::default());
+    let signer = Signer::new(&Checked::default());
     signer.sign_json(&header, &payload, PrivateKey::Path(&flags.fprvkey))
 }
 
@@ -208,7 +207,7 @@ fn text(file: &str, text: &str) -> Result<String> {
 /// Signs with a new key, and checks with it.
 fn self_test() -> Result<()> {
     let key = crate::keys::NewKey::generate();
-    let config = Config::default();
+    let config = Checked::default();
     let call = Call {
         orig: "12155550100",
         dest: "12025550100",
@@ -283,13 +282,13 @@ fn serve(flags: &Flags) -> Result<()> {
             key: flags.fpubkey.clone(),
             expire: config.expire,
             timeout: Some(config.timeout),
-            cache_dir: config.cache_dir,
+            cache_dir: config.cache_dir.clone(),
             cache_expire: Some(config.cache_expire),
             cert_verify: Some(config.cert_verify.bits()),
-            ca: config.ca_file,
-            intermediates: config.inter_file,
-            crl: config.crl_file,
-            list_key: config.trust_anchors_key,
+            ca: config.ca_file.clone(),
+            intermediates: config.inter_file.clone(),
+            crl: config.crl_file.clone(),
+            list_key: config.trust_anchors_key.clone(),
             x5u_permit: variable(X5U_PERMIT),
             ..service::Check::default()
         },

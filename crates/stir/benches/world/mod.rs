@@ -6,8 +6,8 @@ use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use std::collections::HashMap;
 use std::sync::Arc;
 use stir::{
-    Call, CheckOptions, Code, Config, Error, Fetch, Fetched, PrivateKey, PublicKey, Signer,
-    SystemClock, Verifier,
+    Call, CheckOptions, Checked, Code, Config, Error, Fetch, Fetched, PrivateKey, PublicKey,
+    Signer, SystemClock, Verifier,
 };
 
 /// Longer than a bench runs, in seconds: its tokens are signed once.
@@ -35,7 +35,7 @@ pub fn call(x5u: &str) -> Call<'_> {
 
 impl World {
     pub fn new(signers: usize) -> Self {
-        let signer = Signer::new(&Config::default());
+        let signer = Signer::new(&Checked::default());
         let (mut calls, mut keys) = (Vec::new(), HashMap::new());
         for n in 0..signers {
             let url = format!("https://certs.example.org/shaken-{n}.pem");
@@ -52,8 +52,11 @@ impl World {
     pub fn verifier(&self, key_tables: u32) -> Verifier {
         let cache_size = u32::try_from(2 * self.calls.len()).expect("few signers");
         let config = Config { key_tables, cache_size, expire: Some(EXPIRE), ..Config::default() };
-        let verifier =
-            Verifier::with(&config, Arc::new(SystemClock), Box::new(Keys(Arc::clone(&self.keys))));
+        let verifier = Verifier::with(
+            &config.clone().build().unwrap(),
+            Arc::new(SystemClock),
+            Box::new(Keys(Arc::clone(&self.keys))),
+        );
         for n in 0..3 * self.calls.len() {
             self.check(&verifier, n);
         }

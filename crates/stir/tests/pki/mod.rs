@@ -198,7 +198,7 @@ impl Key {
 }
 
 /// Signs what was built: a certificate or a CRL.
-fn signed(tbs: &[u8], algorithm: &[u8], key: &Key) -> Vec<u8> {
+pub fn signed(tbs: &[u8], algorithm: &[u8], key: &Key) -> Vec<u8> {
     seq(&[tbs, algorithm, &tlv(BIT_STRING, &[&[0], &key.sign(tbs)])])
 }
 

@@ -275,7 +275,8 @@ impl World {
         let identities = self.identities();
         let call = self.call(&identities);
         let (server, fetched) = self.server();
-        let verifier = Verifier::with(&config, Arc::new(At(NOW)), Box::new(server));
+        let verifier =
+            Verifier::with(&config.clone().build().unwrap(), Arc::new(At(NOW)), Box::new(server));
         let before = verifier.missing(&call);
         let report = verifier.check_call(&call, PublicKey::Info);
         let missing = [before, verifier.missing(&call)];
@@ -288,7 +289,11 @@ impl World {
     pub fn again(&self, name: &str, changes: &[fn(&mut SipCall<'_>)]) -> Vec<Report> {
         let (folder, config) = self.set_up(name);
         let identities = self.identities();
-        let verifier = Verifier::with(&config, Arc::new(At(NOW)), Box::new(self.server().0));
+        let verifier = Verifier::with(
+            &config.clone().build().unwrap(),
+            Arc::new(At(NOW)),
+            Box::new(self.server().0),
+        );
         let reports = changes.iter().map(|change| {
             let mut call = self.call(&identities);
             change(&mut call);

@@ -46,8 +46,10 @@ impl Files {
             name => self.folder.join(name),
         };
         let clock = Arc::new(At(NOW.into()));
-        let config = Config { policy, cert_path, ..Config::default() };
-        (Signer::with_clock(&config, clock.clone()), clock)
+        // Policy shaken asks for anchors; a signer does not read them.
+        let trust_anchors = self.folder.join("anchors.pem");
+        let config = Config { policy, cert_path, trust_anchors, ..Config::default() };
+        (Signer::with_clock(&config.build().unwrap(), clock.clone()), clock)
     }
 }
 
