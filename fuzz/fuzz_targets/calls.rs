@@ -66,10 +66,15 @@ fuzz_target!(|text: &str| {
 /// What scripts write into header fields must not begin another, whether the call passed or not.
 fn one_line(report: &Report) {
     let mut texts = vec![&report.x5u, &report.ppt];
-    texts.extend(report.div.iter().chain(&report.rcd_nam));
+    texts.extend(&report.div);
+    for rcd in
+        [&report.rcd].into_iter().chain(report.claims.as_ref().map(|claims| &claims.rcd)).flatten()
+    {
+        texts.extend([&rcd.nam].into_iter().chain(&rcd.icn).chain(&rcd.jcl));
+    }
     if let Some(claims) = &report.claims {
         texts.extend([&claims.attest, &claims.orig, &claims.origid]);
-        texts.extend(claims.dest.iter().chain(&claims.div).chain(&claims.rcd_nam));
+        texts.extend(claims.dest.iter().chain(&claims.div));
     }
     for text in texts {
         assert!(!text.chars().any(char::is_control), "{text:?}");
