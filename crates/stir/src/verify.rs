@@ -222,7 +222,7 @@ impl Verifier {
     }
 
     /// The public keys and certificates that are in memory by URL and by path, at most
-    /// [`Config::cache_size`] of the former; for people and programs that watch.
+    /// [`Config::cache_size`](crate::Config::cache_size) of the former; for people and programs that watch.
     pub fn cached(&self) -> Vec<Cached> {
         self.credentials.cached(self.clock.now())
     }

@@ -58,8 +58,12 @@ impl Keys {
     fn check_with(&self, identities: &[&str], options: CheckOptions) -> Report {
         let config = Config::default();
         let fetcher = stir::HttpFetcher::new(&config);
-        Verifier::with(&config.clone().build().unwrap(), Arc::new(At(NOW)), Box::new(fetcher))
-            .check(identities.iter().copied(), PublicKey::Pem(&self.public), options)
+        Verifier::with(
+            &config.clone().build().expect("settings"),
+            Arc::new(At(NOW)),
+            Box::new(fetcher),
+        )
+        .check(identities.iter().copied(), PublicKey::Pem(&self.public), options)
     }
 }
 
@@ -286,7 +290,7 @@ fn what_can_not_be_signed() {
         assert_eq!(error.code().value(), code, "{header} {payload}: {error}");
     }
     let with_default = Config { x5u: "https://a.example/c.pem".into(), ..Config::default() };
-    Signer::new(&with_default.build().unwrap())
+    Signer::new(&with_default.build().expect("settings"))
         .identity(&Call { x5u: "", ..CALL }, PrivateKey::Pem(&keys.private))
         .expect("the parameter's x5u");
 }
