@@ -142,7 +142,7 @@ impl Verifier {
         self.credentials.forget(which);
     }
 
-    /// Forgets, in the folder ([`Config::cache_dir`]), what is of one URL or of all.
+    /// Forgets, in the folder ([`Config::cache_dir`](crate::Config::cache_dir)), what is of one URL or of all.
     ///
     /// # Errors
     /// [`Code::FileRead`] for a folder that can't be read or changed.

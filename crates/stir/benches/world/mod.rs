@@ -53,7 +53,7 @@ impl World {
         let cache_size = u32::try_from(2 * self.calls.len()).expect("few signers");
         let config = Config { key_tables, cache_size, expire: Some(EXPIRE), ..Config::default() };
         let verifier = Verifier::with(
-            &config.clone().build().unwrap(),
+            &config.build().expect("settings"),
             Arc::new(SystemClock),
             Box::new(Keys(Arc::clone(&self.keys))),
         );
