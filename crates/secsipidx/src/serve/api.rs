@@ -46,7 +46,9 @@ pub(super) struct InspectRequest {
 impl App {
     /// `POST /v1/check`: OK or FAILED.
     pub(super) fn check_text(&self, message: &Message) -> Answer {
-        match &self.verify(message).result {
+        let report = self.verify(message);
+        self.records.verified(&report);
+        match &report.result {
             Ok(()) => text(StatusCode::OK, "OK\n"),
             // The stock service's status, whatever the reason.
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "FAILED\n"),
@@ -85,6 +87,7 @@ impl App {
 
     pub(super) fn verify_json(&self, message: &Message) -> Answer {
         let report = self.verify(message);
+        self.records.verified(&report);
         let mut shown = report_json(&report);
         if let Value::Object(shown) = &mut shown {
             shown.extend(self.call_json(&report));
@@ -130,15 +133,19 @@ impl App {
 
     /// Signs a call, now or at a time that was found to be fresh.
     pub(super) fn sign(&self, call: &Call<'_>, iat: Option<i64>) -> Result<String> {
-        self.signed(|key| match iat {
+        let signed = self.signed(|key| match iat {
             Some(iat) => self.signer.identity_at(call, key, iat),
             None => self.signer.identity(call, key),
-        })
+        });
+        self.records.signed(&signed, [call.orig, call.dest, call.attest], &self.numbering);
+        signed
     }
 
     /// Signs a diversion.
     pub(super) fn divert(&self, call: &DivCall<'_>) -> Result<String> {
-        self.signed(|key| self.signer.div_identity(call, key))
+        let signed = self.signed(|key| self.signer.div_identity(call, key));
+        self.records.signed(&signed, [call.orig, call.dest, ""], &self.numbering);
+        signed
     }
 
     fn signed(&self, sign: impl FnOnce(PrivateKey<'_>) -> Result<String>) -> Result<String> {

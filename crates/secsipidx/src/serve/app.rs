@@ -9,6 +9,7 @@ use super::metrics::Metrics;
 use super::openapi;
 use super::page;
 use super::public::{Folder, Refusal};
+use super::records::Records;
 use super::routes::{self, Family, Kind, PUB, Route, Row};
 use super::settings::Settings;
 use super::status::Status;
@@ -41,6 +42,7 @@ pub struct App {
     pub(super) access: Access,
     pub(super) hosts: Hosts,
     pub(super) status: Status,
+    pub(super) records: Records,
     public: Option<Folder>,
     requests: Arc<Semaphore>,
     /// The runtime whose threads may block, whichever worker asks; none where settings are only
@@ -79,6 +81,7 @@ impl App {
             access: Access::new(settings.token()?),
             hosts: Hosts::new(&settings),
             status: Status::default(),
+            records: Records::start(settings.records.as_ref())?,
             public: public.transpose()?,
             requests: Arc::new(Semaphore::new(settings.limits.requests)),
             blocking: Handle::try_current().ok(),
@@ -134,7 +137,7 @@ impl App {
                 return body(
                     StatusCode::OK,
                     "text/plain; version=0.0.4; charset=utf-8",
-                    self.metrics.render(busy),
+                    self.metrics.render(busy) + &self.records.metrics(),
                 );
             }
             Route::Page => return page::answer(),

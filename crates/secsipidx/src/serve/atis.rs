@@ -265,6 +265,7 @@ impl App {
             }
         }
         let Some(report) = report else { return Fault::Missing("to".into()).answer() };
+        self.records.verified(&report);
         match verified(&report) {
             Some(response) => json_body(StatusCode::OK, &json!({"verificationResponse": response})),
             None => Fault::Internal.answer(),

@@ -14,6 +14,7 @@ mod openapi;
 mod page;
 mod patience;
 mod public;
+mod records;
 mod routes;
 mod settings;
 mod status;
@@ -155,6 +156,7 @@ async fn serve_until_stopped(settings: Settings, workers: Arc<Workers>) -> Resul
     if tokio::time::timeout(drain, stop.closed()).await.is_err() {
         log::warn!("limits.drain ({} s) is over: what is still open is cut off", drain.as_secs());
     }
+    app.records.close();
     log::info!("stopped");
     Ok(())
 }

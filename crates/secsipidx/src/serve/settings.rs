@@ -28,6 +28,8 @@ const DEFAULT_REQUESTS: usize = 256;
 const DEFAULT_THREADS: usize = 64;
 /// Seconds that requests have to end after SIGTERM.
 const DEFAULT_DRAIN: u64 = 10;
+/// Most old files of records: each rotation renames all of them.
+const MAX_RECORDS_KEPT: u32 = 1000;
 /// Above this a limit is none.
 const MAX_LIMIT: usize = 1_000_000;
 /// Shortest bearer token: 128 bits in hexadecimal.
@@ -53,6 +55,8 @@ pub struct Settings {
     pub public: Option<Public>,
     /// Logs.
     pub log: Log,
+    /// Records of calls; none without it.
+    pub records: Option<Records>,
 }
 
 /// `[http]`
@@ -183,6 +187,30 @@ impl Default for Log {
     }
 }
 
+/// `[records]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Records {
+    /// The file, or `-` for standard output.
+    pub file: PathBuf,
+    /// MiB that it may have before it becomes an old one.
+    #[serde(default = "default_record_size")]
+    pub max_size: u64,
+    /// Old ones to keep.
+    #[serde(default = "default_records_kept")]
+    pub keep: u32,
+}
+
+/// MiB: some 200 000 calls, which an editor still opens.
+const fn default_record_size() -> u64 {
+    100
+}
+
+/// With the size above at most about 1 GiB of disk.
+const fn default_records_kept() -> u32 {
+    10
+}
+
 /// How a line of a log looks.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -247,6 +275,15 @@ impl Settings {
                 "log.level {:?} is none of off, error, warn, info, debug, trace",
                 self.log.level
             )));
+        }
+        if let Some(records) = &self.records {
+            let (size, keep) = (records.max_size, records.keep);
+            if size == 0 || size > MAX_LIMIT as u64 {
+                return Err(wrong(format!("records.max_size {size} is not from 1 to {MAX_LIMIT}")));
+            }
+            if keep > MAX_RECORDS_KEPT {
+                return Err(wrong(format!("records.keep {keep} is more than {MAX_RECORDS_KEPT}")));
+            }
         }
         self.token()?;
         self.config()?;

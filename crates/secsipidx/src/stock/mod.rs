@@ -243,6 +243,7 @@ fn serve(flags: &Flags) -> Result<()> {
         .filter(|name| !name.is_empty())
         .collect();
     let settings = service::Settings {
+        records: None,
         http: listen(&flags.http_srv).map(|listen| service::Http {
             listen,
             status_page,
