@@ -18,6 +18,11 @@ use stir::{Numbering, Report, Result};
 
 /// Lines that may wait for the disk: some seconds of a busy service, at about 500 bytes each a few MiB.
 const MAX_QUEUE: usize = 8192;
+/// Longest text of a record, in characters: a URL of the field has 106. Strangers write what is recorded, and
+/// what waits must not grow with what they write.
+const MAX_TEXT: usize = 256;
+/// Most called numbers of a record; the rest is left out.
+const MAX_LIST: usize = 16;
 /// For how long the end of the service waits for lines that are not on the disk yet: a dead disk must not
 /// hold a restart up.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -132,7 +137,7 @@ impl Records {
     fn put(&self, record: impl FnOnce() -> Value) {
         let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
         let Some(queue) = queue.as_ref() else { return };
-        let mut record = record();
+        let mut record = short(record());
         record["time"] = now().into();
         match queue.try_send(format!("{record}\n")) {
             Ok(()) => {}
@@ -165,6 +170,21 @@ impl Records {
         format!(
             "# HELP secsipidx_records_total Records of calls written.\n# TYPE secsipidx_records_total counter\nsecsipidx_records_total {written}\n# HELP secsipidx_records_lost_total Records that could not be written.\n# TYPE secsipidx_records_lost_total counter\nsecsipidx_records_lost_total {lost}\n"
         )
+    }
+}
+
+/// A record within [`MAX_TEXT`] and [`MAX_LIST`].
+fn short(value: Value) -> Value {
+    match value {
+        Value::String(text) => match text.char_indices().nth(MAX_TEXT) {
+            Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
+            None => text.into(),
+        },
+        Value::Array(list) => list.into_iter().take(MAX_LIST).map(short).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (name, short(value))).collect()
+        }
+        other => other,
     }
 }
 
@@ -298,4 +318,20 @@ fn is_at(file: &File, path: &Path) -> bool {
 fn open(path: &Path) -> std::io::Result<File> {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     OpenOptions::new().append(true).create(true).mode(MODE).custom_flags(flags).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_strangers_write_stays_short() {
+        let long = "é".repeat(10_000);
+        let record = short(json!({"code": -438, "orig": long, "dest": vec![&long; 1000]}));
+        assert_eq!(record["code"], -438);
+        assert_eq!(record["orig"], format!("{}…", "é".repeat(MAX_TEXT)));
+        assert_eq!(record["dest"].as_array().map(Vec::len), Some(MAX_LIST));
+        assert!(record.to_string().len() < 20 * 1024);
+        assert_eq!(short(json!("12155550100")), "12155550100");
+    }
 }
