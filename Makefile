@@ -177,6 +177,8 @@ lint: deps
 	@if $(CARGO) deny --workspace fetch db 2>/dev/null; then $(CARGO) deny --workspace check --disable-fetch advisories; \
 	else echo 'lint: the database of advisories cannot be had here: advisories were not checked'; fi
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps --quiet
+	# Not part of the workspace, so nothing else tells that they still compile.
+	$(CARGO) check --locked --quiet --manifest-path fuzz/Cargo.toml
 
 .PHONY: clean
 clean:
